@@ -1,0 +1,1 @@
+//! Apply one block to the replicated state.

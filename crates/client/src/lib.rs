@@ -1,0 +1,1 @@
+//! Verify what a node says and trust none.

@@ -1,0 +1,1 @@
+//! Agree on blocks: the BFT engine, lane dissemination, the simulator.

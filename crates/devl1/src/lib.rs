@@ -1,0 +1,1 @@
+//! Be an Ethereum: an embedded L1 with forks on demand.

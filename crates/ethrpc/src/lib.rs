@@ -1,0 +1,1 @@
+//! Speak Ethereum JSON-RPC over any chain that can answer it.

@@ -1,0 +1,1 @@
+//! Execute Ethereum blocks on persistent, provable state.

@@ -1,0 +1,1 @@
+//! Follow Ethereum: header tree, fork choice, pointer moves.

@@ -1,0 +1,1 @@
+//! Assign bundles of namespaces to proposers.

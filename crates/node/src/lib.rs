@@ -1,0 +1,1 @@
+//! Run an attester: storage, L1 watcher, HTTP API.

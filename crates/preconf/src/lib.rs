@@ -1,0 +1,1 @@
+//! Check promises: preconfirmations, conditions, evidence.

@@ -1,0 +1,1 @@
+//! Run a rollup: derive, execute, promise, serve.

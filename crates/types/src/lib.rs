@@ -1,0 +1,1 @@
+//! Name the things of the protocol: ids, amounts, blocks, certificates, codecs, proofs.
