@@ -1,0 +1,160 @@
+//! Merkle-Patricia roots and proofs, by `alloy-trie`, so that L1 opens them with what it has.
+//!
+//! Two kinds of trie: an *ordered* one (key = RLP of the position, as Ethereum's transaction
+//! trie) and a *keyed* one (key = keccak of the name, as Ethereum's state trie).
+
+use alloy_primitives::{B256, Bytes, keccak256};
+use alloy_trie::{
+    HashBuilder, Nibbles,
+    proof::{ProofRetainer, verify_proof},
+    root::{adjust_index_for_rlp, ordered_trie_root_encoded},
+};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use thiserror::Error;
+
+/// Nodes on a path: 64 nibbles of a hashed key and the leaf. More cannot be honest.
+pub const PROOF_NODES_MAX: usize = 66;
+
+/// Bytes of a node: sixteen hashes, or a leaf with the largest transaction.
+pub const PROOF_NODE_BYTES_MAX: usize = crate::limits::TRANSACTION_BYTES_MAX + 1_024;
+
+/// The path from a root to one value, or to where it would be.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct TrieProof(pub Vec<Bytes>);
+
+/// Why a proof does not show what it claims.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum ProofError {
+    /// More nodes than any path has.
+    #[error("proof has {nodes} nodes, the limit is {}", PROOF_NODES_MAX)]
+    TooDeep {
+        /// How many.
+        nodes: usize,
+    },
+    /// One node is too long.
+    #[error(
+        "proof node {index} is {size} bytes, the limit is {}",
+        PROOF_NODE_BYTES_MAX
+    )]
+    NodeTooLong {
+        /// Its position in the proof.
+        index: usize,
+        /// Its size in bytes.
+        size: usize,
+    },
+    /// The nodes do not lead from the root to the value.
+    #[error("proof does not lead from root {root} to the value: {reason}")]
+    Invalid {
+        /// The root it was checked against.
+        root: B256,
+        /// What was found instead.
+        reason: String,
+    },
+}
+
+/// Root of the ordered trie over `items`.
+pub fn ordered_root<T: AsRef<[u8]>>(items: &[T]) -> B256 {
+    ordered_trie_root_encoded(items)
+}
+
+fn position_key(index: usize) -> Nibbles {
+    Nibbles::unpack(alloy_rlp::encode_fixed_size(&index))
+}
+
+/// Proof of item `index` of the ordered trie, or of its absence if `index` is past the end.
+pub fn prove_ordered<T: AsRef<[u8]>>(items: &[T], index: usize) -> TrieProof {
+    let key = position_key(index);
+    let mut builder = HashBuilder::default().with_proof_retainer(ProofRetainer::new(vec![key]));
+    for i in 0..items.len() {
+        let position = adjust_index_for_rlp(i, items.len());
+        builder.add_leaf(position_key(position), items[position].as_ref());
+    }
+    collect(builder, key)
+}
+
+fn collect(mut builder: HashBuilder, key: Nibbles) -> TrieProof {
+    builder.root();
+    let nodes = builder.take_proof_nodes().matching_nodes_sorted(&key);
+    TrieProof(nodes.into_iter().map(|(_, node)| node).collect())
+}
+
+/// Checks that item `index` of the ordered trie under `root` is `value`, or absent if `None`.
+///
+/// # Errors
+/// [`ProofError`] if it does not show that.
+pub fn verify_ordered(
+    root: B256,
+    index: usize,
+    value: Option<&[u8]>,
+    proof: &TrieProof,
+) -> Result<(), ProofError> {
+    verify(root, position_key(index), value, proof)
+}
+
+/// Root of the keyed trie: `entries` maps hashed keys to values.
+pub fn keyed_root(entries: &BTreeMap<B256, Vec<u8>>) -> B256 {
+    let mut builder = HashBuilder::default();
+    for (key, value) in entries {
+        builder.add_leaf(Nibbles::unpack(key), value);
+    }
+    builder.root()
+}
+
+/// Proof of one entry of the keyed trie, or of its absence.
+pub fn prove_keyed(entries: &BTreeMap<B256, Vec<u8>>, key: B256) -> TrieProof {
+    let target = Nibbles::unpack(key);
+    let mut builder = HashBuilder::default().with_proof_retainer(ProofRetainer::new(vec![target]));
+    for (key, value) in entries {
+        builder.add_leaf(Nibbles::unpack(key), value);
+    }
+    collect(builder, target)
+}
+
+/// Checks that the entry at the hashed `key` under `root` is `value`, or absent if `None`.
+///
+/// # Errors
+/// [`ProofError`] if it does not show that.
+pub fn verify_keyed(
+    root: B256,
+    key: B256,
+    value: Option<&[u8]>,
+    proof: &TrieProof,
+) -> Result<(), ProofError> {
+    verify(root, Nibbles::unpack(key), value, proof)
+}
+
+/// Where a state entry stands in the keyed trie: keccak of its kind and its id (u64, big endian).
+pub fn state_key(kind: &str, id: u64) -> B256 {
+    let mut name = kind.as_bytes().to_vec();
+    name.extend_from_slice(&id.to_be_bytes());
+    keccak256(name)
+}
+
+fn verify(
+    root: B256,
+    key: Nibbles,
+    value: Option<&[u8]>,
+    proof: &TrieProof,
+) -> Result<(), ProofError> {
+    if proof.0.len() > PROOF_NODES_MAX {
+        return Err(ProofError::TooDeep {
+            nodes: proof.0.len(),
+        });
+    }
+    for (index, node) in proof.0.iter().enumerate() {
+        if node.len() > PROOF_NODE_BYTES_MAX {
+            return Err(ProofError::NodeTooLong {
+                index,
+                size: node.len(),
+            });
+        }
+    }
+    verify_proof(root, key, value.map(<[u8]>::to_vec), &proof.0).map_err(|error| {
+        ProofError::Invalid {
+            root,
+            reason: error.to_string(),
+        }
+    })
+}
