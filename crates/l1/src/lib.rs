@@ -1,1 +1,20 @@
 //! Follow Ethereum: header tree, fork choice, pointer moves.
+//!
+//! The gadget keeps the L1 headers it was shown as a tree above the last block it knows finalised
+//! (`L1fin`, R10), and a pointer `L1*` to one of them (R9). Everything here is a pure function of
+//! the tree and the input; "I have not seen it" ([`MoveError::UnknownParent`]) is told apart from
+//! "it is wrong" by [`MoveError::is_permanent`].
+//!
+//! ```text
+//!                     ┌─ b3 ── b4            tracked fork, kept until it falls under L1fin
+//!   L1fin ── b1 ── b2 ┤
+//!                     └─ a3 ── a4 = L1*      moves by extension
+//! ```
+//!
+//! Moves to a heavier fork need a weight; until one is defined a move must extend `L1*`.
+
+mod header;
+mod tree;
+
+pub use header::{HeaderError, TrackedHeader};
+pub use tree::{FinalityError, MoveError, Tree};

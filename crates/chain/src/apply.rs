@@ -1,0 +1,541 @@
+//! Apply one block, or say why it is invalid for ever.
+
+use crate::{
+    lane::{LaneRejection, check_lane, check_place},
+    state::{State, proposer_of},
+};
+use alloy_rlp::Encodable;
+use cortado_l1::{FinalityError, MoveError};
+use cortado_types::{
+    Address, B256, Block, CertificateError, ChainId, Header, Height, L1Head, LaneEntry, Namespace,
+    Operation, PointerMove, Slot, Subject, SubjectKind, Term, TimestampMs, View,
+    block::{L1Finality, group_hash},
+    ecdsa::SignatureError,
+    limits::{
+        BLOCK_BYTES_MAX, DRIFT_MS, LANES_PER_BLOCK_MAX, OPERATIONS_PER_BLOCK_MAX, PROTOCOL_VERSION,
+    },
+};
+use std::collections::BTreeMap;
+use thiserror::Error;
+
+/// Whether signatures are checked again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Checks {
+    /// A block from somebody else.
+    All,
+    /// A block this node has built or checked before, or one with a finality certificate; its
+    /// signatures and certificates are not verified again. Everything else is.
+    Replay,
+}
+
+/// Why a block is invalid, for ever and for everybody.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum Rejection {
+    /// A version this code does not know.
+    #[error("block has version {got}, expected {PROTOCOL_VERSION}")]
+    Version {
+        /// Given.
+        got: u16,
+    },
+    /// Of another chain.
+    #[error("block is of chain {got}, this is chain {want}")]
+    Chain {
+        /// Given.
+        got: ChainId,
+        /// Ours.
+        want: ChainId,
+    },
+    /// Of another term than its place in the chain.
+    #[error("block is of term {got}, the chain is in term {want}")]
+    Term {
+        /// Given.
+        got: Term,
+        /// Expected.
+        want: Term,
+    },
+    /// Not the next number, or not on this parent.
+    #[error("block {height} on {parent} does not follow block {parent_height} ({parent_hash})")]
+    Parent {
+        /// Its number.
+        height: Height,
+        /// Its parent.
+        parent: B256,
+        /// Number of the parent it was applied to.
+        parent_height: Height,
+        /// Hash of the parent it was applied to.
+        parent_hash: B256,
+    },
+    /// Its views do not follow its parent's.
+    #[error("block of view {view} names parent view {got}, the parent is of view {want}")]
+    ParentView {
+        /// Its view.
+        view: View,
+        /// Parent view given.
+        got: View,
+        /// View of the parent.
+        want: View,
+    },
+    /// R5.
+    #[error("block has time {time} ms, before its parent's {parent} ms")]
+    TimeDecreases {
+        /// Given, ms.
+        time: TimestampMs,
+        /// The parent's, ms.
+        parent: TimestampMs,
+    },
+    /// R5.
+    #[error("block names slot {got}, its time is in slot {want}")]
+    Slot {
+        /// Given.
+        got: Slot,
+        /// Of its time.
+        want: Slot,
+    },
+    /// Too long, or too much in it.
+    #[error("block has {count} {what}, the limit is {limit}")]
+    TooMany {
+        /// Of what.
+        what: &'static str,
+        /// How many.
+        count: usize,
+        /// How many may be.
+        limit: usize,
+    },
+    /// A header field is not what the block's content makes it.
+    #[error("block's {what} is {got}, its content makes it {want}")]
+    Commitment {
+        /// Which field.
+        what: &'static str,
+        /// Given.
+        got: String,
+        /// Computed.
+        want: String,
+    },
+    /// A lane block cannot be appended.
+    #[error("lane entry {index}: {source}")]
+    Lane {
+        /// Its position.
+        index: usize,
+        /// Why.
+        source: LaneRejection,
+    },
+    /// A lane entry has no certificate and the next is not its child (R6a).
+    #[error(
+        "lane entry {index} of namespace {namespace} has no availability certificate and no child after it"
+    )]
+    Uncertified {
+        /// Its position.
+        index: usize,
+        /// Its namespace.
+        namespace: Namespace,
+    },
+    /// An availability certificate is not valid.
+    #[error("lane entry {index}: {source}")]
+    Availability {
+        /// Its position.
+        index: usize,
+        /// Why.
+        source: CertificateError,
+    },
+    /// R6b: some of the group's members are not in this block.
+    #[error("group {group} is not whole in this block, its {members} members here hash to {got}")]
+    Group {
+        /// The group they name.
+        group: B256,
+        /// How many of its members are here.
+        members: usize,
+        /// What these hash to.
+        got: B256,
+    },
+    /// Two operations of a kind that may come once, or out of order.
+    #[error("operation {index} is the second of its kind or after a later kind")]
+    OperationOrder {
+        /// Its position.
+        index: usize,
+    },
+    /// R9.
+    #[error("pointer move: {0}")]
+    Move(#[from] MoveError),
+    /// R9: namespace 0 has a proposer and it is still its time.
+    #[error(
+        "until {until} ms only {holder} may move the L1 pointer in slot {slot}, the mover is {mover:?}"
+    )]
+    NotMover {
+        /// Who holds namespace 0.
+        holder: Address,
+        /// Who signed, if anybody.
+        mover: Option<Address>,
+        /// In which slot.
+        slot: Slot,
+        /// When others may, ms.
+        until: TimestampMs,
+    },
+    /// The mover's signature is not one.
+    #[error("pointer move: {0}")]
+    MoverSignature(SignatureError),
+    /// R10.
+    #[error("L1 finality: {0}")]
+    Finality(#[from] FinalityError),
+    /// A sight or L1 finality certificate is not valid.
+    #[error("operation {index}: {source}")]
+    OperationCertificate {
+        /// Its position.
+        index: usize,
+        /// Why.
+        source: CertificateError,
+    },
+}
+
+/// Applies `block`, a child of `parent`, to the state after `parent`.
+///
+/// # Errors
+/// [`Rejection`] if the block is invalid; it then is so on every honest attester.
+pub fn apply(
+    state: &State,
+    parent: &Header,
+    block: &Block,
+    checks: Checks,
+) -> Result<State, Rejection> {
+    let header = &block.header;
+    check_header(state, parent, header)?;
+    let length = block.length();
+    if length > BLOCK_BYTES_MAX {
+        let limit = BLOCK_BYTES_MAX;
+        return Err(Rejection::TooMany {
+            what: "bytes",
+            count: length,
+            limit,
+        });
+    }
+    let next = transition(
+        state,
+        parent,
+        header.timestamp,
+        &block.lanes,
+        &block.operations,
+        checks,
+    )?;
+    let want = seal(&next, parent, header, &block.lanes, &block.operations);
+    compare(header, &want)?;
+    Ok(next)
+}
+
+fn check_header(state: &State, parent: &Header, header: &Header) -> Result<(), Rejection> {
+    if header.version != PROTOCOL_VERSION {
+        return Err(Rejection::Version {
+            got: header.version,
+        });
+    }
+    let want = state.config.chain_id;
+    if header.chain_id != want {
+        return Err(Rejection::Chain {
+            got: header.chain_id,
+            want,
+        });
+    }
+    if header.term != state.term {
+        return Err(Rejection::Term {
+            got: header.term,
+            want: state.term,
+        });
+    }
+    let parent_hash = parent.hash();
+    if header.parent != parent_hash || Some(header.height) != parent.height.next() {
+        return Err(Rejection::Parent {
+            height: header.height,
+            parent: header.parent,
+            parent_height: parent.height,
+            parent_hash,
+        });
+    }
+    if header.parent_view != parent.view || header.view <= parent.view {
+        return Err(Rejection::ParentView {
+            view: header.view,
+            got: header.parent_view,
+            want: parent.view,
+        });
+    }
+    if header.timestamp < parent.timestamp {
+        return Err(Rejection::TimeDecreases {
+            time: header.timestamp,
+            parent: parent.timestamp,
+        });
+    }
+    Ok(())
+}
+
+/// The state after lanes, then operations (R8).
+pub(crate) fn transition(
+    state: &State,
+    parent: &Header,
+    time: TimestampMs,
+    lanes: &[LaneEntry],
+    operations: &[Operation],
+    checks: Checks,
+) -> Result<State, Rejection> {
+    let mut next = state.clone();
+    next.history.push(parent.hash());
+    let (count, limit) = (lanes.len(), LANES_PER_BLOCK_MAX);
+    if count > limit {
+        return Err(Rejection::TooMany {
+            what: "lane entries",
+            count,
+            limit,
+        });
+    }
+    let (count, limit) = (operations.len(), OPERATIONS_PER_BLOCK_MAX);
+    if count > limit {
+        return Err(Rejection::TooMany {
+            what: "operations",
+            count,
+            limit,
+        });
+    }
+    append_lanes(&mut next, lanes, time, checks)?;
+    check_groups(lanes)?;
+    let mut rank = 0;
+    for (index, operation) in operations.iter().enumerate() {
+        let of_kind = match operation {
+            Operation::MovePointer(_) => 1,
+            Operation::FinalizeL1(_) => 2,
+        };
+        if of_kind <= rank {
+            return Err(Rejection::OperationOrder { index });
+        }
+        rank = of_kind;
+        match operation {
+            Operation::MovePointer(moved) => move_pointer(&mut next, index, moved, time, checks)?,
+            Operation::FinalizeL1(finality) => finalize_l1(&mut next, index, finality, checks)?,
+        }
+    }
+    Ok(next)
+}
+
+/// R6: appends lane entries in order. On an error the entries before it have been appended.
+pub(crate) fn append_lanes(
+    state: &mut State,
+    lanes: &[LaneEntry],
+    time: TimestampMs,
+    checks: Checks,
+) -> Result<(), Rejection> {
+    (0..lanes.len()).try_for_each(|index| append(state, index, lanes, time, checks))
+}
+
+/// R6, R6a: appends one lane entry.
+fn append(
+    state: &mut State,
+    index: usize,
+    lanes: &[LaneEntry],
+    time: TimestampMs,
+    checks: Checks,
+) -> Result<(), Rejection> {
+    let entry = &lanes[index];
+    let header = &entry.lane.header;
+    let namespace = header.namespace;
+    if checks == Checks::All {
+        check_lane(state, &entry.lane).map_err(|source| Rejection::Lane { index, source })?;
+    }
+    let tip = check_place(state, &entry.lane, time)
+        .map_err(|source| Rejection::Lane { index, source })?;
+    match &entry.certificate {
+        Some(certificate) if checks == Checks::All => {
+            let subject = Subject {
+                kind: SubjectKind::Available,
+                hash: tip.hash,
+            };
+            certificate
+                .verify(&subject, state.config.chain_id, state.term, &state.seats)
+                .map_err(|source| Rejection::Availability { index, source })?;
+        }
+        Some(_) => {}
+        // A child's certificate covers it, and only a child can come right after it.
+        None => {
+            let covered = lanes.get(index + 1).is_some_and(|child| {
+                child.lane.header.namespace == namespace && child.lane.header.parent == tip.hash
+            });
+            if !covered {
+                return Err(Rejection::Uncertified { index, namespace });
+            }
+        }
+    }
+    if let Some(entry) = state.namespaces.get_mut(&namespace) {
+        entry.tip = tip;
+    }
+    Ok(())
+}
+
+/// R6b: together or not at all.
+pub(crate) fn check_groups(lanes: &[LaneEntry]) -> Result<(), Rejection> {
+    let mut groups: BTreeMap<B256, Vec<_>> = BTreeMap::new();
+    for entry in lanes {
+        let header = &entry.lane.header;
+        if !header.group.is_zero() {
+            let member = (header.namespace, header.slot, header.seq, header.body_root);
+            groups.entry(header.group).or_default().push(member);
+        }
+    }
+    for (group, mut members) in groups {
+        members.sort_unstable();
+        let got = group_hash(&members);
+        if got != group {
+            return Err(Rejection::Group {
+                group,
+                members: members.len(),
+                got,
+            });
+        }
+    }
+    Ok(())
+}
+
+/// R9, by extension.
+fn move_pointer(
+    state: &mut State,
+    index: usize,
+    moved: &PointerMove,
+    time: TimestampMs,
+    checks: Checks,
+) -> Result<(), Rejection> {
+    // An L1 block of the present L1 slot may be a fraction of a second ahead of our clock.
+    let latest = time.plus(DRIFT_MS).seconds() + 1;
+    let head = state.l1.extend(&moved.headers, latest)?;
+    let slot = state.config.clock.slot_at(time);
+    if let Some(holder) = proposer_of(state, Namespace::L1_POINTER, slot) {
+        let until = state
+            .config
+            .clock
+            .start(slot)
+            .plus(state.config.clock.slot_ms * 2 / 3);
+        let mover = match &moved.mover {
+            Some(signature) => Some(
+                signature
+                    .recover(PointerMove::digest(state.config.chain_id, slot, head.hash))
+                    .map_err(Rejection::MoverSignature)?,
+            ),
+            None => None,
+        };
+        if time < until && mover != Some(holder) {
+            return Err(Rejection::NotMover {
+                holder,
+                mover,
+                slot,
+                until,
+            });
+        }
+    }
+    verify_subject(
+        state,
+        index,
+        SubjectKind::Sight,
+        head.hash,
+        &moved.sight,
+        checks,
+    )
+}
+
+/// R10.
+fn finalize_l1(
+    state: &mut State,
+    index: usize,
+    finality: &L1Finality,
+    checks: Checks,
+) -> Result<(), Rejection> {
+    state.l1.finalize(finality.block)?;
+    let hash = finality.block.hash;
+    verify_subject(
+        state,
+        index,
+        SubjectKind::L1Final,
+        hash,
+        &finality.certificate,
+        checks,
+    )
+}
+
+fn verify_subject(
+    state: &State,
+    index: usize,
+    kind: SubjectKind,
+    hash: B256,
+    certificate: &cortado_types::QuorumCertificate,
+    checks: Checks,
+) -> Result<(), Rejection> {
+    if checks == Checks::Replay {
+        return Ok(());
+    }
+    certificate
+        .verify(
+            &Subject { kind, hash },
+            state.config.chain_id,
+            state.term,
+            &state.seats,
+        )
+        .map_err(|source| Rejection::OperationCertificate { index, source })
+}
+
+/// The header that `lanes` and `operations` on `parent` make; view and time are `like`'s.
+pub(crate) fn seal(
+    next: &State,
+    parent: &Header,
+    like: &Header,
+    lanes: &[LaneEntry],
+    operations: &[Operation],
+) -> Header {
+    Header {
+        version: PROTOCOL_VERSION,
+        chain_id: next.config.chain_id,
+        term: next.term,
+        view: like.view,
+        parent_view: parent.view,
+        height: like.height,
+        parent: like.parent,
+        slot: next.config.clock.slot_at(like.timestamp),
+        timestamp: like.timestamp,
+        l1_head: L1Head::whole(next.l1.head()),
+        l1_fin: next.l1.fin(),
+        lanes_root: Block::lanes_root(lanes),
+        operations_root: Block::operations_root(operations),
+        state_root: next.root(),
+        history_root: next.history.root(),
+        seats_hash: next.seats.hash(),
+        // R5a: the set changes at a term's end; until terms change it is the same.
+        next_seats_hash: next.seats.hash(),
+    }
+}
+
+fn compare(got: &Header, want: &Header) -> Result<(), Rejection> {
+    if got.slot != want.slot {
+        return Err(Rejection::Slot {
+            got: got.slot,
+            want: want.slot,
+        });
+    }
+    let hashes = [
+        ("lanes root", got.lanes_root, want.lanes_root),
+        ("operations root", got.operations_root, want.operations_root),
+        ("state root", got.state_root, want.state_root),
+        ("history root", got.history_root, want.history_root),
+        ("seats hash", got.seats_hash, want.seats_hash),
+        ("next seats hash", got.next_seats_hash, want.next_seats_hash),
+    ];
+    for (what, got, want) in hashes {
+        if got != want {
+            return Err(commitment(what, got, want));
+        }
+    }
+    if got.l1_head != want.l1_head {
+        return Err(commitment("L1 head", got.l1_head, want.l1_head));
+    }
+    if got.l1_fin != want.l1_fin {
+        return Err(commitment("L1fin", got.l1_fin, want.l1_fin));
+    }
+    Ok(())
+}
+
+fn commitment<T: std::fmt::Debug>(what: &'static str, got: T, want: T) -> Rejection {
+    Rejection::Commitment {
+        what,
+        got: format!("{got:?}"),
+        want: format!("{want:?}"),
+    }
+}
