@@ -26,6 +26,7 @@
 pub mod block;
 pub mod builder;
 pub mod call;
+mod env;
 pub mod execute;
 pub mod genesis;
 mod overlay;
@@ -37,11 +38,12 @@ pub mod store;
 pub mod trie;
 
 pub use block::{BlockInputs, BlockRecord, Credit, ExecutedBlock, RecentHashes};
-pub use builder::{BlockBuilder, BuildError, TxOutcome};
+pub use builder::{BlockBuilder, BuildError, TxOutcome, TxStatus};
 pub use call::{
-    CallContext, CallError, CallLimits, CallOutcome, GasEstimate, call, create_access_list,
+    CallContext, CallError, CallLimits, CallOutcome, CallRequest, call, create_access_list,
     estimate_gas,
 };
+pub use env::TX_GAS_LIMIT_MAX;
 pub use execute::{ExecutionError, execute_block};
 pub use genesis::genesis_block;
 pub use recover::{RecoverError, recover_address, recover_signer, recover_signers};

@@ -4,14 +4,14 @@
 use std::convert::Infallible;
 
 use alloy_primitives::{
-    Address, B256, KECCAK256_EMPTY, U256, keccak256,
+    Address, B256, Bytes, KECCAK256_EMPTY, U256, keccak256,
     map::{AddressHashMap, HashMap},
 };
 use revm::{Database, DatabaseCommit, bytecode::Bytecode, state::AccountInfo};
 
 use crate::{
     block::RecentHashes,
-    state::{AccountChange, Changes, WorldState, read_slot, write_slot},
+    state::{Account, AccountChange, Changes, WorldState, bytecode, read_slot, write_slot},
     trie::Trie,
 };
 
@@ -45,7 +45,10 @@ pub(crate) struct Overlay {
     hashes: RecentHashes,
     entries: AddressHashMap<Entry>,
     codes: HashMap<B256, Bytecode>,
-    new_codes: Vec<B256>,
+    /// Hashes of deployed code, in order.
+    deployed: Vec<B256>,
+    /// How many of them the snapshot has.
+    deployed_flushed: usize,
     unflushed: Vec<Address>,
 }
 
@@ -56,7 +59,8 @@ impl Overlay {
             hashes,
             entries: AddressHashMap::default(),
             codes: HashMap::default(),
-            new_codes: Vec::new(),
+            deployed: Vec::new(),
+            deployed_flushed: 0,
             unflushed: Vec::new(),
         }
     }
@@ -125,6 +129,16 @@ impl Overlay {
         self.mark(address);
     }
 
+    /// Makes code known, for state overrides; gives its hash.
+    pub(crate) fn add_code(&mut self, code: Bytes) -> B256 {
+        if code.is_empty() {
+            return KECCAK256_EMPTY;
+        }
+        let hash = keccak256(&code);
+        self.codes.insert(hash, bytecode(code));
+        hash
+    }
+
     /// Replaces a slot, for state overrides.
     pub(crate) fn set_slot(&mut self, address: Address, slot: U256, value: U256) {
         let entry = self.entry(address);
@@ -158,11 +172,12 @@ impl Overlay {
 
     /// The running state as a snapshot. Costs only what changed since the last one.
     pub(crate) fn snapshot(&mut self) -> WorldState {
-        for hash in self.new_codes.drain(..) {
-            if let Some(code) = self.codes.get(&hash) {
-                self.flushed.codes.insert(hash, code.clone());
+        for hash in self.deployed.iter().skip(self.deployed_flushed) {
+            if let Some(code) = self.codes.get(hash) {
+                self.flushed.codes.insert(*hash, code.clone());
             }
         }
+        self.deployed_flushed = self.deployed.len();
         for address in self.unflushed.drain(..) {
             let Some(entry) = self.entries.get_mut(&address) else {
                 continue;
@@ -181,7 +196,7 @@ impl Overlay {
                     .map_or(U256::ZERO, |slot| slot.present);
                 write_slot(&mut entry.base, keccak256(slot.to_be_bytes::<32>()), value);
             }
-            let account = crate::state::Account {
+            let account = Account {
                 nonce: info.nonce,
                 balance: info.balance,
                 code_hash: info.code_hash,
@@ -215,11 +230,10 @@ impl Overlay {
                 slots,
             };
             changes.accounts.insert(*address, change);
-            if let Some((_, _, hash)) = account
-                && let Some(code) = self.codes.get(&hash)
-                && hash != KECCAK256_EMPTY
-            {
-                changes.codes.insert(hash, code.original_bytes());
+        }
+        for hash in &self.deployed {
+            if let Some(code) = self.codes.get(hash) {
+                changes.codes.insert(*hash, code.original_bytes());
             }
         }
         changes
@@ -287,11 +301,11 @@ impl DatabaseCommit for Overlay {
             let destroyed = account.is_selfdestructed();
             let mut info = account.info;
             if let Some(code) = info.code.take()
-                && created | !self.codes.contains_key(&info.code_hash)
                 && info.code_hash != KECCAK256_EMPTY
+                && !self.codes.contains_key(&info.code_hash)
             {
                 self.codes.insert(info.code_hash, code);
-                self.new_codes.push(info.code_hash);
+                self.deployed.push(info.code_hash);
             }
             let entry = self.entry(address);
             if destroyed || created {

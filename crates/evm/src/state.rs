@@ -154,7 +154,7 @@ impl WorldState {
     pub fn apply(&self, changes: &Changes) -> Self {
         let mut next = self.clone();
         for (hash, code) in &changes.codes {
-            next.codes.insert(*hash, Bytecode::new_raw(code.clone()));
+            next.codes.insert(*hash, bytecode(code.clone()));
         }
         for (address, change) in &changes.accounts {
             next.apply_account(keccak256(address), change);
@@ -206,6 +206,12 @@ impl WorldState {
             storage_proof,
         }
     }
+}
+
+/// Code as the EVM runs it. Bytes that claim to be a delegation (EIP-7702) and are none stop at
+/// their first byte, as any code that starts with 0xef does.
+pub(crate) fn bytecode(code: Bytes) -> Bytecode {
+    Bytecode::new_raw_checked(code.clone()).unwrap_or_else(|_| Bytecode::new_legacy(code))
 }
 
 pub(crate) fn read_slot(storage: &Trie<U256>, slot: U256) -> U256 {
