@@ -1,0 +1,196 @@
+//! How seats sign: one alias for production, one for the simulator.
+//!
+//! The engine is generic over the scheme and would be compiled once for each that is named, so
+//! exactly two are: attributable BLS multisignatures that Ethereum can check (R2), and ed25519,
+//! which has no aggregation but makes a simulated second thirty times cheaper.
+
+use crate::block::Digest;
+use commonware_codec::{Copying, DecodeExt as _, Encode as _};
+use commonware_consensus::simplex::{
+    scheme::{Scheme as SimplexScheme, bls12381_multisig, ed25519 as ed25519_scheme},
+    types::Finalization,
+};
+use commonware_cryptography::{
+    bls12381::primitives::{
+        group::{G2, Private},
+        variant::MinSig,
+    },
+    certificate::Signers,
+    ed25519,
+};
+use commonware_utils::ordered::{BiMap, Set};
+use cortado_types::{
+    B256, ChainId, FinalityCertificate, Identity, SeatBitmap, SeatIndex, SeatSet, Term, View,
+    bls::{SecretBls, SignatureBytes},
+};
+use thiserror::Error;
+
+/// Attributable BLS12-381 multisignatures with signatures in G1 (`MinSig`).
+pub type BlsScheme = bls12381_multisig::Scheme<ed25519::PublicKey, MinSig>;
+
+/// ed25519 votes; certificates are lists of signatures. For the simulator.
+pub type CheapScheme = ed25519_scheme::Scheme;
+
+/// Why seats and keys do not make a scheme.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum KeyError {
+    /// Not a point of the curve.
+    #[error("identity {identity} of seat {index} is not an ed25519 key")]
+    Identity {
+        /// Position of the seat.
+        index: usize,
+        /// What stands in the seat set.
+        identity: Identity,
+    },
+    /// Not a key of the group.
+    #[error("BLS key of seat {index} is not a valid point")]
+    Bls {
+        /// Position of the seat.
+        index: usize,
+    },
+    /// The secret's public key is in no seat.
+    #[error("the key of this node is not among the {seats} seats")]
+    NotSeated {
+        /// Seats in the set.
+        seats: usize,
+    },
+    /// Not a scalar below the group order.
+    #[error("the BLS secret is not a valid scalar")]
+    Secret,
+}
+
+/// What this crate asks of a signing scheme beyond what the engine asks.
+pub trait Scheme: SimplexScheme<Digest, PublicKey = ed25519::PublicKey> {
+    /// The finalisation as the rest of the system and Ethereum read it.
+    fn finality(finalization: &Finalization<Self, Digest>) -> FinalityCertificate;
+}
+
+fn finality(
+    term: u64,
+    view: u64,
+    parent_view: u64,
+    payload: &Digest,
+    signers: &Signers,
+    signature: SignatureBytes,
+) -> FinalityCertificate {
+    let seats = signers.iter().map(|seat| SeatIndex::new(seat.get()));
+    FinalityCertificate {
+        term: Term::new(term),
+        view: View::new(view),
+        parent_view: View::new(parent_view),
+        payload: B256::from(payload.0),
+        signers: SeatBitmap::from_signers(signers.len(), seats),
+        signature,
+    }
+}
+
+impl Scheme for BlsScheme {
+    fn finality(finalization: &Finalization<Self, Digest>) -> FinalityCertificate {
+        let proposal = &finalization.proposal;
+        let bytes = finalization.certificate.signature.encode();
+        finality(
+            proposal.round.epoch().get(),
+            proposal.round.view().get(),
+            proposal.parent.get(),
+            &proposal.payload,
+            &finalization.certificate.signers,
+            SignatureBytes::try_from(bytes.as_ref()).unwrap_or_default(),
+        )
+    }
+}
+
+impl Scheme for CheapScheme {
+    /// Signatures do not aggregate, so the signature field is zero: nobody but the simulator's
+    /// own engine can check it, and it did.
+    fn finality(finalization: &Finalization<Self, Digest>) -> FinalityCertificate {
+        let proposal = &finalization.proposal;
+        finality(
+            proposal.round.epoch().get(),
+            proposal.round.view().get(),
+            proposal.parent.get(),
+            &proposal.payload,
+            &finalization.certificate.signers,
+            SignatureBytes::ZERO,
+        )
+    }
+}
+
+/// An identity from a seat set or a genesis as the key of a peer.
+pub fn peer_key(identity: &Identity) -> Option<ed25519::PublicKey> {
+    ed25519::PublicKey::decode(Copying(identity.as_slice())).ok()
+}
+
+/// The key of a peer as the rest of the system writes it.
+pub fn identity(key: &ed25519::PublicKey) -> Identity {
+    B256::from_slice(key.as_ref())
+}
+
+/// The peers behind the seats, in bitmap order.
+///
+/// # Errors
+/// [`KeyError::Identity`] names the seat whose identity is not a key.
+pub fn seat_peers(seats: &SeatSet) -> Result<Vec<ed25519::PublicKey>, KeyError> {
+    seats
+        .seats()
+        .iter()
+        .enumerate()
+        .map(|(index, seat)| {
+            peer_key(&seat.identity).ok_or(KeyError::Identity {
+                index,
+                identity: seat.identity,
+            })
+        })
+        .collect()
+}
+
+/// The production scheme of one term: signs with `secret`, or only verifies without one.
+///
+/// # Errors
+/// [`KeyError`] if a key is invalid or `secret` belongs to no seat.
+pub fn bls_scheme(
+    seats: &SeatSet,
+    chain_id: ChainId,
+    secret: Option<&SecretBls>,
+) -> Result<BlsScheme, KeyError> {
+    let mut participants = Vec::with_capacity(seats.len());
+    for (index, (peer, seat)) in seat_peers(seats)?
+        .into_iter()
+        .zip(seats.seats())
+        .enumerate()
+    {
+        let key = G2::decode(Copying(seat.bls.as_slice())).map_err(|_| KeyError::Bls { index })?;
+        participants.push((peer, key));
+    }
+    // The set is sorted by identity bytes and holds no duplicate, and the engine sorts by the
+    // same bytes: bit i means the same seat on both sides.
+    let participants =
+        BiMap::try_from(participants).map_err(|_| KeyError::Bls { index: seats.len() })?;
+    let namespace = seats.base_namespace(chain_id);
+    match secret {
+        None => Ok(BlsScheme::verifier(&namespace, participants)),
+        Some(secret) => {
+            let private =
+                Private::decode(Copying(&secret.to_bytes())).map_err(|_| KeyError::Secret)?;
+            BlsScheme::signer(&namespace, participants, private)
+                .ok_or(KeyError::NotSeated { seats: seats.len() })
+        }
+    }
+}
+
+/// The simulator's scheme: seats vote with their identity keys.
+///
+/// # Errors
+/// As [`bls_scheme`].
+pub fn cheap_scheme(
+    seats: &SeatSet,
+    chain_id: ChainId,
+    secret: Option<ed25519::PrivateKey>,
+) -> Result<CheapScheme, KeyError> {
+    let participants = Set::from_iter_dedup(seat_peers(seats)?);
+    let namespace = seats.base_namespace(chain_id);
+    match secret {
+        None => Ok(CheapScheme::verifier(&namespace, participants)),
+        Some(secret) => CheapScheme::signer(&namespace, participants, secret)
+            .ok_or(KeyError::NotSeated { seats: seats.len() }),
+    }
+}
