@@ -4,8 +4,7 @@ use std::{mem, sync::Arc};
 
 use alloy_consensus::{
     Header, Receipt, ReceiptEnvelope, Sealable, Signed, Transaction, TxEip4844Variant, TxEnvelope,
-    Typed2718,
-    constants::EMPTY_OMMER_ROOT_HASH, proofs, transaction::Recovered,
+    Typed2718, constants::EMPTY_OMMER_ROOT_HASH, proofs, transaction::Recovered,
 };
 use alloy_eips::{
     eip2935::HISTORY_STORAGE_ADDRESS,
@@ -135,11 +134,17 @@ impl BlockBuilder {
     ) -> Result<Self, BuildError> {
         if inputs.timestamp < parent.header.timestamp {
             let parent = parent.header.timestamp;
-            return Err(BuildError::TimestampBeforeParent { timestamp: inputs.timestamp, parent });
+            return Err(BuildError::TimestampBeforeParent {
+                timestamp: inputs.timestamp,
+                parent,
+            });
         }
         if inputs.extra_data.len() > EXTRA_DATA_BYTES_MAX {
             let bytes = inputs.extra_data.len();
-            return Err(BuildError::ExtraDataTooLong { bytes, limit: EXTRA_DATA_BYTES_MAX });
+            return Err(BuildError::ExtraDataTooLong {
+                bytes,
+                limit: EXTRA_DATA_BYTES_MAX,
+            });
         }
         let header = Header {
             parent_hash: parent.hash(),
@@ -151,7 +156,9 @@ impl BlockBuilder {
             extra_data: inputs.extra_data,
             mix_hash: inputs.prev_randao,
             base_fee_per_gas: Some(
-                inputs.base_fee.unwrap_or_else(|| spec.next_base_fee(&parent.header)),
+                inputs
+                    .base_fee
+                    .unwrap_or_else(|| spec.next_base_fee(&parent.header)),
             ),
             blob_gas_used: Some(0),
             excess_blob_gas: Some(spec.next_excess_blob_gas(&parent.header)),
@@ -213,7 +220,10 @@ impl BlockBuilder {
         let gas_limit = tx.gas_limit();
         // A limit above the whole block's is the EVM's to refuse: it will never fit.
         if gas_limit > available && gas_limit <= self.header.gas_limit {
-            return Err(TxRejection::BlockGasExhausted { gas_limit, available });
+            return Err(TxRejection::BlockGasExhausted {
+                gas_limit,
+                available,
+            });
         }
         let blob_gas = tx.blob_gas_used().unwrap_or(0);
         let limit = self.spec.blob_params().max_blob_gas_per_block();
@@ -317,15 +327,26 @@ impl BlockBuilder {
             withdrawals: self.withdrawals,
             credits: self.credits,
         };
-        Ok(ExecutedBlock { record: Arc::new(record), state, changes: Arc::new(changes), hashes })
+        Ok(ExecutedBlock {
+            record: Arc::new(record),
+            state,
+            changes: Arc::new(changes),
+            hashes,
+        })
     }
 
     /// Requests to the consensus layer (EIP-7685), each prefixed with its type.
     fn requests(&mut self) -> Result<Requests, BuildError> {
         let mut requests = Requests::default();
         for (contract, request_type) in [
-            (WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS, WITHDRAWAL_REQUEST_TYPE),
-            (CONSOLIDATION_REQUEST_PREDEPLOY_ADDRESS, CONSOLIDATION_REQUEST_TYPE),
+            (
+                WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS,
+                WITHDRAWAL_REQUEST_TYPE,
+            ),
+            (
+                CONSOLIDATION_REQUEST_PREDEPLOY_ADDRESS,
+                CONSOLIDATION_REQUEST_TYPE,
+            ),
         ] {
             let result = self.system_call(contract, Bytes::new());
             match result {
@@ -350,7 +371,9 @@ impl BlockBuilder {
 
 /// A blob transaction as blocks carry it: without its sidecar.
 fn strip_sidecar(tx: TxEnvelope) -> TxEnvelope {
-    let TxEnvelope::Eip4844(signed) = tx else { return tx };
+    let TxEnvelope::Eip4844(signed) = tx else {
+        return tx;
+    };
     let (variant, signature, hash) = signed.into_parts();
     let body = match variant {
         TxEip4844Variant::TxEip4844(tx) => tx,
@@ -371,9 +394,19 @@ fn outcome(
 ) -> TxOutcome {
     let (status, output, created, logs) = executed(result);
     let success = status == TxStatus::Success;
-    let receipt = Receipt { status: success.into(), cumulative_gas_used, logs };
+    let receipt = Receipt {
+        status: success.into(),
+        cumulative_gas_used,
+        logs,
+    };
     let receipt = ReceiptEnvelope::from_typed(tx.tx_type(), receipt.with_bloom());
-    TxOutcome { receipt, gas_used, status, output, created }
+    TxOutcome {
+        receipt,
+        gas_used,
+        status,
+        output,
+        created,
+    }
 }
 
 /// How an execution ended, its output, the contract it created and its logs.

@@ -152,7 +152,11 @@ pub struct CallRequest<'a> {
 impl<'a> CallRequest<'a> {
     /// On chain and block as they are.
     pub const fn new(transaction: &'a TransactionRequest) -> Self {
-        Self { transaction, state: None, block: None }
+        Self {
+            transaction,
+            state: None,
+            block: None,
+        }
     }
 }
 
@@ -178,16 +182,26 @@ pub fn estimate_gas(
     limits: &CallLimits,
 ) -> Result<u64, CallError> {
     let mut run = Run::new(spec, context, request, limits)?;
-    let mut high = run.gas_limit().min(TX_GAS_LIMIT_MAX).min(run.block_gas_limit());
+    let mut high = run
+        .gas_limit()
+        .min(TX_GAS_LIMIT_MAX)
+        .min(run.block_gas_limit());
     if run.is_plain_transfer() && high >= TRANSFER_GAS && run.succeeds(TRANSFER_GAS)? {
         return Ok(TRANSFER_GAS);
     }
     let (outcome, spent) = run.execute(Some(high))?;
     match outcome.status {
         TxStatus::Success => {}
-        TxStatus::Reverted => return Err(CallError::Reverted { output: outcome.output }),
+        TxStatus::Reverted => {
+            return Err(CallError::Reverted {
+                output: outcome.output,
+            });
+        }
         TxStatus::Halted(reason) => {
-            return Err(CallError::Halted { gas: high, reason: reason.to_string() });
+            return Err(CallError::Halted {
+                gas: high,
+                reason: reason.to_string(),
+            });
         }
     }
     // What was spent before refunds is a lower bound; the 63/64 that a call may pass on and the
@@ -245,7 +259,10 @@ fn access_list(
         .into_iter()
         .map(|(address, mut storage_keys)| {
             storage_keys.sort_unstable();
-            AccessListItem { address, storage_keys }
+            AccessListItem {
+                address,
+                storage_keys,
+            }
         })
         .collect();
     items.sort_unstable_by_key(|item| item.address);

@@ -56,12 +56,19 @@ pub(crate) fn block_env(spec: &ChainSpec, header: &Header) -> BlockEnv {
 pub(crate) fn evm<'a>(cfg: &CfgEnv<SpecId>, block: &BlockEnv, db: &'a mut Overlay) -> Evm<'a> {
     let context: Context<BlockEnv, TxEnv, CfgEnv<SpecId>, _, Journal<_>, ()> =
         Context::new(db, HARDFORK);
-    context.with_cfg(cfg.clone()).with_block(block.clone()).build_mainnet()
+    context
+        .with_cfg(cfg.clone())
+        .with_block(block.clone())
+        .build_mainnet()
 }
 
 /// `sender` is the recovered signer.
 pub(crate) fn tx_env(tx: &TxEnvelope, sender: Address) -> TxEnv {
-    let authorizations = if tx.is_eip7702() { recover_authorizations(tx) } else { Vec::new() };
+    let authorizations = if tx.is_eip7702() {
+        recover_authorizations(tx)
+    } else {
+        Vec::new()
+    };
     TxEnv {
         tx_type: tx.ty(),
         caller: sender,
@@ -74,7 +81,10 @@ pub(crate) fn tx_env(tx: &TxEnvelope, sender: Address) -> TxEnv {
         chain_id: tx.chain_id(),
         access_list: tx.access_list().cloned().unwrap_or_default(),
         gas_priority_fee: tx.max_priority_fee_per_gas(),
-        blob_hashes: tx.blob_versioned_hashes().map(<[_]>::to_vec).unwrap_or_default(),
+        blob_hashes: tx
+            .blob_versioned_hashes()
+            .map(<[_]>::to_vec)
+            .unwrap_or_default(),
         max_fee_per_blob_gas: tx.max_fee_per_blob_gas().unwrap_or_default(),
         authorization_list: authorizations.into_iter().map(Either::Right).collect(),
     }
@@ -99,49 +109,68 @@ pub(crate) fn rejection(
     let max_fee = tx.gas_price;
     let gas_limit = tx.gas_limit;
     match invalid {
-        Invalid::NonceTooLow { tx, state } => {
-            TxRejection::NonceTooLow { nonce: tx, expected: state }
-        }
-        Invalid::NonceTooHigh { tx, state } => {
-            TxRejection::NonceTooHigh { nonce: tx, expected: state }
-        }
+        Invalid::NonceTooLow { tx, state } => TxRejection::NonceTooLow {
+            nonce: tx,
+            expected: state,
+        },
+        Invalid::NonceTooHigh { tx, state } => TxRejection::NonceTooHigh {
+            nonce: tx,
+            expected: state,
+        },
         Invalid::NonceOverflowInTransaction => TxRejection::NonceAtMaximum { nonce: tx.nonce },
-        Invalid::LackOfFundForMaxFee { fee, balance } => {
-            TxRejection::InsufficientFunds { required: *fee, balance: *balance }
-        }
+        Invalid::LackOfFundForMaxFee { fee, balance } => TxRejection::InsufficientFunds {
+            required: *fee,
+            balance: *balance,
+        },
         Invalid::OverflowPaymentInTransaction => TxRejection::CostOverflow { gas_limit, max_fee },
-        Invalid::GasPriceLessThanBasefee => {
-            TxRejection::FeeBelowBaseFee { max_fee, base_fee: block.basefee }
-        }
-        Invalid::PriorityFeeGreaterThanMaxFee => {
-            TxRejection::TipAboveMaxFee { tip: tx.gas_priority_fee.unwrap_or_default(), max_fee }
-        }
-        Invalid::CallerGasLimitMoreThanBlock => {
-            TxRejection::GasLimitAboveBlock { gas_limit, limit: block.gas_limit }
-        }
+        Invalid::GasPriceLessThanBasefee => TxRejection::FeeBelowBaseFee {
+            max_fee,
+            base_fee: block.basefee,
+        },
+        Invalid::PriorityFeeGreaterThanMaxFee => TxRejection::TipAboveMaxFee {
+            tip: tx.gas_priority_fee.unwrap_or_default(),
+            max_fee,
+        },
+        Invalid::CallerGasLimitMoreThanBlock => TxRejection::GasLimitAboveBlock {
+            gas_limit,
+            limit: block.gas_limit,
+        },
         Invalid::TxGasLimitGreaterThanCap { gas_limit, cap } => {
             TxRejection::GasLimitAboveCap { gas_limit, cap }
         }
-        Invalid::CallGasCostMoreThanGasLimit { initial_gas: required, gas_limit }
-        | Invalid::GasFloorMoreThanGasLimit { gas_floor: required, gas_limit } => {
-            TxRejection::IntrinsicGas { gas_limit, required }
+        Invalid::CallGasCostMoreThanGasLimit {
+            initial_gas: required,
+            gas_limit,
         }
-        Invalid::InvalidChainId | Invalid::MissingChainId => {
-            TxRejection::WrongChainId { chain_id: tx.chain_id, expected: spec.chain_id }
-        }
+        | Invalid::GasFloorMoreThanGasLimit {
+            gas_floor: required,
+            gas_limit,
+        } => TxRejection::IntrinsicGas {
+            gas_limit,
+            required,
+        },
+        Invalid::InvalidChainId | Invalid::MissingChainId => TxRejection::WrongChainId {
+            chain_id: tx.chain_id,
+            expected: spec.chain_id,
+        },
         Invalid::RejectCallerWithCode => TxRejection::SenderHasCode,
-        Invalid::CreateInitCodeSizeLimit => {
-            TxRejection::InitCodeTooLong { bytes: tx.data.len(), limit: MAX_INITCODE_SIZE }
-        }
+        Invalid::CreateInitCodeSizeLimit => TxRejection::InitCodeTooLong {
+            bytes: tx.data.len(),
+            limit: MAX_INITCODE_SIZE,
+        },
         Invalid::EmptyAuthorizationList => TxRejection::NoAuthorizations,
-        Invalid::BlobGasPriceGreaterThanMax { block_blob_gas_price, tx_max_fee_per_blob_gas } => {
-            TxRejection::BlobFeeTooLow {
-                max_fee: tx_max_fee_per_blob_gas,
-                blob_base_fee: block_blob_gas_price,
-            }
-        }
+        Invalid::BlobGasPriceGreaterThanMax {
+            block_blob_gas_price,
+            tx_max_fee_per_blob_gas,
+        } => TxRejection::BlobFeeTooLow {
+            max_fee: tx_max_fee_per_blob_gas,
+            blob_base_fee: block_blob_gas_price,
+        },
         Invalid::EmptyBlobs => TxRejection::NoBlobs,
-        Invalid::TooManyBlobs { max, have } => TxRejection::TooManyBlobs { blobs: have, limit: max },
+        Invalid::TooManyBlobs { max, have } => TxRejection::TooManyBlobs {
+            blobs: have,
+            limit: max,
+        },
         Invalid::BlobVersionNotSupported => TxRejection::BlobVersion,
         Invalid::BlobCreateTransaction => TxRejection::BlobCreate,
         other => TxRejection::Other(other),

@@ -123,10 +123,29 @@ fn compare(found: &Header, expected: &Header) -> Result<(), ExecutionError> {
         };
     }
     same!(
-        parent_hash, number, timestamp, gas_limit, gas_used, base_fee_per_gas, transactions_root,
-        receipts_root, logs_bloom, state_root, withdrawals_root, requests_hash, blob_gas_used,
-        excess_blob_gas, parent_beacon_block_root, beneficiary, mix_hash, extra_data, ommers_hash,
-        difficulty, nonce, block_access_list_hash, slot_number
+        parent_hash,
+        number,
+        timestamp,
+        gas_limit,
+        gas_used,
+        base_fee_per_gas,
+        transactions_root,
+        receipts_root,
+        logs_bloom,
+        state_root,
+        withdrawals_root,
+        requests_hash,
+        blob_gas_used,
+        excess_blob_gas,
+        parent_beacon_block_root,
+        beneficiary,
+        mix_hash,
+        extra_data,
+        ommers_hash,
+        difficulty,
+        nonce,
+        block_access_list_hash,
+        slot_number
     );
     Ok(())
 }

@@ -27,8 +27,14 @@ pub fn system_contracts() -> [(Address, Bytes); 4] {
     [
         (HISTORY_STORAGE_ADDRESS, HISTORY_STORAGE_CODE.clone()),
         (BEACON_ROOTS_ADDRESS, BEACON_ROOTS_CODE.clone()),
-        (WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS, WITHDRAWAL_REQUEST_PREDEPLOY_CODE.clone()),
-        (CONSOLIDATION_REQUEST_PREDEPLOY_ADDRESS, CONSOLIDATION_REQUEST_PREDEPLOY_CODE.clone()),
+        (
+            WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS,
+            WITHDRAWAL_REQUEST_PREDEPLOY_CODE.clone(),
+        ),
+        (
+            CONSOLIDATION_REQUEST_PREDEPLOY_ADDRESS,
+            CONSOLIDATION_REQUEST_PREDEPLOY_CODE.clone(),
+        ),
     ]
 }
 
@@ -39,7 +45,9 @@ pub fn system_contracts() -> [(Address, Bytes); 4] {
 pub fn genesis_block(spec: &ChainSpec, genesis: &Genesis) -> ExecutedBlock {
     let changes = allocation(genesis);
     let state = WorldState::default().apply(&changes);
-    let base_fee = genesis.base_fee_per_gas.and_then(|fee| u64::try_from(fee).ok());
+    let base_fee = genesis
+        .base_fee_per_gas
+        .and_then(|fee| u64::try_from(fee).ok());
     let header = Header {
         parent_hash: genesis.parent_hash.unwrap_or_default(),
         ommers_hash: EMPTY_OMMER_ROOT_HASH,
@@ -48,7 +56,11 @@ pub fn genesis_block(spec: &ChainSpec, genesis: &Genesis) -> ExecutedBlock {
         transactions_root: EMPTY_ROOT_HASH,
         receipts_root: EMPTY_ROOT_HASH,
         difficulty: genesis.difficulty,
-        gas_limit: if genesis.gas_limit == 0 { spec.gas_limit } else { genesis.gas_limit },
+        gas_limit: if genesis.gas_limit == 0 {
+            spec.gas_limit
+        } else {
+            genesis.gas_limit
+        },
         timestamp: genesis.timestamp,
         extra_data: genesis.extra_data.clone(),
         mix_hash: genesis.mix_hash,
@@ -71,13 +83,20 @@ pub fn genesis_block(spec: &ChainSpec, genesis: &Genesis) -> ExecutedBlock {
         withdrawals: Vec::new(),
         credits: Vec::new(),
     };
-    ExecutedBlock { record: Arc::new(record), state, changes: Arc::new(changes), hashes }
+    ExecutedBlock {
+        record: Arc::new(record),
+        state,
+        changes: Arc::new(changes),
+        hashes,
+    }
 }
 
 fn allocation(genesis: &Genesis) -> Changes {
     let mut changes = Changes::default();
     for (address, code) in system_contracts() {
-        let contract = GenesisAccount::default().with_nonce(Some(1)).with_code(Some(code));
+        let contract = GenesisAccount::default()
+            .with_nonce(Some(1))
+            .with_code(Some(code));
         add(&mut changes, address, &contract);
     }
     for (address, account) in &genesis.alloc {
@@ -88,7 +107,11 @@ fn allocation(genesis: &Genesis) -> Changes {
 
 fn add(changes: &mut Changes, address: Address, account: &GenesisAccount) {
     let code = account.code.clone().unwrap_or_default();
-    let code_hash = if code.is_empty() { KECCAK256_EMPTY } else { keccak256(&code) };
+    let code_hash = if code.is_empty() {
+        KECCAK256_EMPTY
+    } else {
+        keccak256(&code)
+    };
     if !code.is_empty() {
         changes.codes.insert(code_hash, code);
     }

@@ -11,7 +11,11 @@ use crate::{
 };
 
 fn limit(what: &'static str, size: usize, limit: usize) -> Result<(), CallError> {
-    if size > limit { Err(CallError::TooLarge { what, size, limit }) } else { Ok(()) }
+    if size > limit {
+        Err(CallError::TooLarge { what, size, limit })
+    } else {
+        Ok(())
+    }
 }
 
 /// The gas limit is `limits.gas` unless the request names a lower one; with a gas price, no more
@@ -31,7 +35,11 @@ pub(super) fn transaction(
         && chain_id != spec.chain_id
     {
         let expected = spec.chain_id;
-        return Err(TxRejection::WrongChainId { chain_id: Some(chain_id), expected }.into());
+        return Err(TxRejection::WrongChainId {
+            chain_id: Some(chain_id),
+            expected,
+        }
+        .into());
     }
     let data = request
         .input
@@ -41,7 +49,10 @@ pub(super) fn transaction(
         .unwrap_or_default();
     limit("calldata", data.len(), limits.input_bytes)?;
     let access_list = request.access_list.clone().unwrap_or_default();
-    let entries = access_list.iter().map(|item| 1 + item.storage_keys.len()).sum();
+    let entries = access_list
+        .iter()
+        .map(|item| 1 + item.storage_keys.len())
+        .sum();
     limit("access list", entries, limits.overrides)?;
     let authorizations = request.authorization_list.as_deref().unwrap_or_default();
     limit("authorization list", authorizations.len(), limits.overrides)?;
@@ -52,7 +63,11 @@ pub(super) fn transaction(
 
     let caller = request.from.unwrap_or_default();
     let tip = request.max_priority_fee_per_gas;
-    let gas_price = request.gas_price.or(request.max_fee_per_gas).or(tip).unwrap_or(0);
+    let gas_price = request
+        .gas_price
+        .or(request.max_fee_per_gas)
+        .or(tip)
+        .unwrap_or(0);
     let tx_type = if !authorizations.is_empty() {
         4
     } else if !blob_hashes.is_empty() {
@@ -102,23 +117,38 @@ pub(super) fn state(
     overrides: &StateOverride,
     limits: &CallLimits,
 ) -> Result<(), CallError> {
-    let code_bytes = overrides.values().flat_map(|account| &account.code).map(|c| c.len()).sum();
+    let code_bytes = overrides
+        .values()
+        .flat_map(|account| &account.code)
+        .map(|c| c.len())
+        .sum();
     limit("overridden code", code_bytes, limits.input_bytes)?;
     let slots = |account: &alloy_rpc_types_eth::state::AccountOverride| {
         let whole = account.state.as_ref().map_or(0, |slots| slots.len());
         let diff = account.state_diff.as_ref().map_or(0, |slots| slots.len());
         1 + whole + diff
     };
-    limit("state overrides", overrides.values().map(slots).sum(), limits.overrides)?;
+    limit(
+        "state overrides",
+        overrides.values().map(slots).sum(),
+        limits.overrides,
+    )?;
 
     for (&address, account) in overrides {
         if account.move_precompile_to.is_some() {
-            return Err(CallError::Invalid("movePrecompileToAddress is not supported"));
+            return Err(CallError::Invalid(
+                "movePrecompileToAddress is not supported",
+            ));
         }
         if account.state.is_some() && account.state_diff.is_some() {
-            return Err(CallError::Invalid("both state and stateDiff are set for an account"));
+            return Err(CallError::Invalid(
+                "both state and stateDiff are set for an account",
+            ));
         }
-        let code = account.code.as_ref().map(|code| overlay.add_code(code.clone()));
+        let code = account
+            .code
+            .as_ref()
+            .map(|code| overlay.add_code(code.clone()));
         overlay.edit(address, |info| {
             info.balance = account.balance.unwrap_or(info.balance);
             info.nonce = account.nonce.unwrap_or(info.nonce);
@@ -150,9 +180,10 @@ pub(super) fn block(env: &mut BlockEnv, overrides: &BlockOverrides) -> Result<()
         env.basefee = u64::try_from(fee)
             .map_err(|_| CallError::Invalid("base fee override above 2^64 − 1 wei"))?;
     }
-    if let (Some(fee), Some(blob)) =
-        (overrides.blob_base_fee, env.blob_excess_gas_and_price.as_mut())
-    {
+    if let (Some(fee), Some(blob)) = (
+        overrides.blob_base_fee,
+        env.blob_excess_gas_and_price.as_mut(),
+    ) {
         blob.blob_gasprice = u128::try_from(fee)
             .map_err(|_| CallError::Invalid("blob base fee override above 2^128 − 1 wei"))?;
     }

@@ -10,7 +10,9 @@ use revm::{
         BlockEnv, CfgEnv, Journal, TxEnv,
         result::{EVMError, InvalidTransaction},
     },
-    interpreter::{InstructionResult, Interpreter, InterpreterTypes, interpreter_types::LoopControl},
+    interpreter::{
+        InstructionResult, Interpreter, InterpreterTypes, interpreter_types::LoopControl,
+    },
     precompile::{PrecompileSpecId, Precompiles},
     primitives::hardfork::SpecId,
     state::EvmState,
@@ -105,9 +107,13 @@ impl<'a> Run<'a> {
 
     /// Nothing but wei for an account without code.
     pub(super) fn is_plain_transfer(&self) -> bool {
-        let TxKind::Call(to) = self.tx.kind else { return false };
-        let without_code =
-            self.overlay.account(&to).is_none_or(|(_, _, code)| code == KECCAK256_EMPTY);
+        let TxKind::Call(to) = self.tx.kind else {
+            return false;
+        };
+        let without_code = self
+            .overlay
+            .account(&to)
+            .is_none_or(|(_, _, code)| code == KECCAK256_EMPTY);
         self.tx.data.is_empty()
             && self.tx.access_list.is_empty()
             && self.tx.authorization_list.is_empty()
@@ -148,11 +154,17 @@ impl<'a> Run<'a> {
         &mut self,
         tx: TxEnv,
     ) -> Result<Result<(CallOutcome, u64), EvmError>, CallError> {
-        let timed_out = CallError::TimedOut { limit_ms: self.limit_ms };
+        let timed_out = CallError::TimedOut {
+            limit_ms: self.limit_ms,
+        };
         if Instant::now() > self.until {
             return Err(timed_out);
         }
-        let deadline = Deadline { until: self.until, steps: 0, passed: false };
+        let deadline = Deadline {
+            until: self.until,
+            steps: 0,
+            passed: false,
+        };
         let context: Context<BlockEnv, TxEnv, CfgEnv<SpecId>, _, Journal<_>, ()> =
             Context::new(&mut self.overlay, HARDFORK);
         let mut evm = context
@@ -169,7 +181,15 @@ impl<'a> Run<'a> {
             let gas_used = done.result.tx_gas_used();
             let spent = done.result.gas().total_gas_spent().max(gas_used);
             let (status, output, _, logs) = executed(done.result);
-            (CallOutcome { status, output, gas_used, logs }, spent)
+            (
+                CallOutcome {
+                    status,
+                    output,
+                    gas_used,
+                    logs,
+                },
+                spent,
+            )
         }))
     }
 
@@ -182,10 +202,13 @@ impl<'a> Run<'a> {
                 || *address == self.block.beneficiary
         };
         access_list(self.last_state.iter().filter_map(|(address, account)| {
-            let slots: Vec<B256> =
-                account.storage.keys().map(|slot| B256::from(slot.to_be_bytes::<32>())).collect();
-            let listed = !precompiles.contains(address)
-                && (!slots.is_empty() || !warm_anyway(address));
+            let slots: Vec<B256> = account
+                .storage
+                .keys()
+                .map(|slot| B256::from(slot.to_be_bytes::<32>()))
+                .collect();
+            let listed =
+                !precompiles.contains(address) && (!slots.is_empty() || !warm_anyway(address));
             listed.then_some((*address, slots))
         }))
     }
