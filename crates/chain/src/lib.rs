@@ -18,7 +18,6 @@
 mod apply;
 mod build;
 mod clock;
-mod equivocation;
 mod lane;
 mod state;
 
@@ -28,6 +27,5 @@ mod tests;
 pub use apply::{Checks, Rejection, apply};
 pub use build::{Draft, build};
 pub use clock::{ClockVerdict, judge_clock};
-pub use equivocation::{EquivocationError, LaneEquivocation};
 pub use lane::{LaneRejection, check_lane, check_place, is_slot_open};
 pub use state::{Config, GenesisStateError, NamespaceState, Proof, State, Tip, proposer_of};

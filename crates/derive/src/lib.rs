@@ -1,1 +1,32 @@
 //! Turn finalised blocks and an L1 fork into L2 inputs.
+//!
+//! The finality chain orders; what a rollup executes depends on which fork of L1 turns out to be
+//! Ethereum (R12). This crate is that function, pure: finalised lane blocks in order, their bodies
+//! and a view of one fork `F` go in, and L2 inputs come out, one for every lane block that imports
+//! or executes something. A rollup team brings its own executor; if its transactions are not
+//! Ethereum's, also its own way to read a reference ([`References`]).
+//!
+//! ```text
+//!  finalised block k        lane block of n           L2 input
+//!  ┌─────────────────┐      ┌──────────────┐          context ≤ the header's, on F, never down
+//!  │ lanes ──────────┼────▶ │ header, body │ ──F──▶   imports  L1→L2 entries up to the context
+//!  │ pointer move    │      └──────────────┘          included transactions whose reference is on F
+//!  └────────┬────────┘                                dropped  the others, each with its reason
+//!           └──▶ Fork::extend (headers)
+//! ```
+//!
+//! What is missing is never guessed: an L1 block that the view does not hold yields [`NotYet`], and
+//! the same call succeeds when it is there.
+
+mod fork;
+mod lane;
+mod reference;
+
+#[cfg(test)]
+mod tests;
+
+pub use fork::{Entry, Fork, ForkError};
+pub use lane::{
+    Cursor, Derived, DropReason, Dropped, L2Input, NotYet, Params, derive_lane, lanes_of,
+};
+pub use reference::{Ethereum, NoReferences, REFERENCE_ADDRESS, References};
