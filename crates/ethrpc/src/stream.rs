@@ -1,0 +1,186 @@
+//! A TCP stream that does not wait for its peer for ever and does not read from a peer that does
+//! not read from us.
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Sleep, sleep};
+
+/// Wraps a stream with three defences against slow clients.
+///
+/// - A write that the peer leaves blocked for `write_stall` fails.
+/// - While a write is blocked nothing is read, so a client cannot pile up answers that it does
+///   not fetch.
+/// - A peer that sends nothing for `read_idle` is closed: a half-open socket looks like this.
+pub struct PacedStream<S> {
+    inner: S,
+    write_stall: Duration,
+    read_idle: Duration,
+    /// Set while a write is blocked; fires when the peer has been slow for too long.
+    blocked: Option<Pin<Box<Sleep>>>,
+    /// The reader that waits for a blocked write.
+    reader: Option<Waker>,
+    idle: Pin<Box<Sleep>>,
+}
+
+impl<S> PacedStream<S> {
+    /// Wraps `inner`. Must be called on a tokio runtime with timers.
+    pub fn new(inner: S, write_stall: Duration, read_idle: Duration) -> Self {
+        let idle = Box::pin(sleep(read_idle));
+        Self {
+            inner,
+            write_stall,
+            read_idle,
+            blocked: None,
+            reader: None,
+            idle,
+        }
+    }
+
+    /// Keeps the books of one write attempt.
+    fn paced<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        attempt: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        if attempt.is_ready() {
+            self.blocked = None;
+            if let Some(reader) = self.reader.take() {
+                reader.wake();
+            }
+            return attempt;
+        }
+        let write_stall = self.write_stall;
+        let blocked = self
+            .blocked
+            .get_or_insert_with(|| Box::pin(sleep(write_stall)));
+        match blocked.as_mut().poll(cx) {
+            Poll::Ready(()) => {
+                if let Some(reader) = self.reader.take() {
+                    reader.wake();
+                }
+                Poll::Ready(Err(io::Error::new(
+                    io::ErrorKind::TimedOut,
+                    format!("peer took no bytes for {} ms", write_stall.as_millis()),
+                )))
+            }
+            Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for PacedStream<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        if this.blocked.is_some() {
+            this.reader = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        match Pin::new(&mut this.inner).poll_read(cx, buf) {
+            Poll::Ready(result) => {
+                this.idle.as_mut().reset(Instant::now() + this.read_idle);
+                Poll::Ready(result)
+            }
+            Poll::Pending => match this.idle.as_mut().poll(cx) {
+                Poll::Ready(()) => Poll::Ready(Err(io::Error::new(
+                    io::ErrorKind::TimedOut,
+                    format!("peer sent no bytes for {} ms", this.read_idle.as_millis()),
+                ))),
+                Poll::Pending => Poll::Pending,
+            },
+        }
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for PacedStream<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let attempt = Pin::new(&mut self.inner).poll_write(cx, buf);
+        self.paced(cx, attempt)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let attempt = Pin::new(&mut self.inner).poll_write_vectored(cx, bufs);
+        self.paced(cx, attempt)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let attempt = Pin::new(&mut self.inner).poll_flush(cx);
+        self.paced(cx, attempt)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let attempt = Pin::new(&mut self.inner).poll_shutdown(cx);
+        self.paced(cx, attempt)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    const SHORT: Duration = Duration::from_millis(20);
+    const LONG: Duration = Duration::from_secs(3600);
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_takes_nothing_is_given_up() {
+        let (ours, _theirs) = tokio::io::duplex(4);
+        let mut stream = PacedStream::new(ours, SHORT, LONG);
+        let error = stream
+            .write_all(&[0; 64])
+            .await
+            .expect_err("the pipe holds four bytes");
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert!(error.to_string().contains("20 ms"), "{error}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_says_nothing_is_given_up() {
+        let (ours, _theirs) = tokio::io::duplex(4);
+        let mut stream = PacedStream::new(ours, LONG, SHORT);
+        let error = stream.read_u8().await.expect_err("nothing was sent");
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_is_read_while_the_peer_leaves_our_bytes_lying() {
+        let (ours, mut theirs) = tokio::io::duplex(4);
+        theirs.write_all(b"ask!").await.expect("fits the pipe");
+        let stream = PacedStream::new(ours, LONG, LONG);
+        let (mut reader, mut writer) = tokio::io::split(stream);
+        let writing = tokio::spawn(async move { writer.write_all(b"answer").await });
+        tokio::task::yield_now().await;
+        let reading = tokio::time::timeout(SHORT, reader.read_u8()).await;
+        assert!(reading.is_err(), "read although the write was blocked");
+        let mut taken = [0; 6];
+        theirs
+            .read_exact(&mut taken)
+            .await
+            .expect("six bytes were written");
+        writing
+            .await
+            .expect("no panic")
+            .expect("the peer reads again");
+        assert_eq!(reader.read_u8().await.expect("reads again"), b'a');
+    }
+}
