@@ -172,7 +172,6 @@ pub(crate) fn rejection(
             limit: max,
         },
         Invalid::BlobVersionNotSupported => TxRejection::BlobVersion,
-        Invalid::BlobCreateTransaction => TxRejection::BlobCreate,
         other => TxRejection::Other(other),
     }
 }

@@ -35,6 +35,8 @@ pub mod rejection;
 pub mod spec;
 pub mod state;
 pub mod store;
+#[cfg(test)]
+mod testing;
 pub mod trie;
 
 pub use block::{BlockInputs, BlockRecord, Credit, ExecutedBlock, RecentHashes};

@@ -151,9 +151,6 @@ pub enum TxRejection {
     /// A blob hash does not start with the KZG version byte.
     #[error("blob versioned hash has an unknown version")]
     BlobVersion,
-    /// Blob transactions cannot create contracts.
-    #[error("a blob transaction must have a recipient")]
-    BlobCreate,
     /// A rule of the EVM library that none of the above names.
     #[error("{0}")]
     Other(InvalidTransaction),
