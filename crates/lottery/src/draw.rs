@@ -1,0 +1,246 @@
+//! The Knock-Out draw of one slot.
+
+use sha2::{Digest, Sha256};
+
+use crate::amount::Sum;
+use crate::batch::{Member, TicketId};
+use crate::fenwick::Fenwick;
+use crate::index::{Entry, Index, PoolIndex};
+use crate::uniform::{Beacon, DRAW_TAG, STANDBY_TAG, Seed, uniform};
+
+#[cfg(test)]
+mod tests;
+
+/// One assigned bundle.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Draw {
+    /// Number of the draw in its slot, from 0.
+    pub k: u32,
+    /// Stake of all pools still in the urn.
+    pub live: Sum,
+    /// The ball: uniform below `live`.
+    pub u: Sum,
+    /// The pool the ball belongs to.
+    pub pool: PoolIndex,
+    /// The ticket the ball belongs to: the holder.
+    pub ticket: TicketId,
+    /// Stake knocked out by this draw, the winner's pool included.
+    pub pot: Sum,
+    /// Drawn in the same pool without the holder's tickets; `None` if it has no other owner.
+    pub standby: Option<TicketId>,
+}
+
+/// The result of one slot: its draws in order and what every namespace receives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Assignment {
+    /// The slot.
+    pub slot: u64,
+    /// Its seed.
+    pub seed: Seed,
+    /// Assigned bundles, disjoint, in the order drawn.
+    pub draws: Vec<Draw>,
+    /// `x_i` of every namespace: reserve plus share of the pot, 0 where unassigned.
+    pub revenue: Vec<Sum>,
+}
+
+impl Assignment {
+    /// SHA-256 over the draws, each `k ‖ pool ‖ ticket ‖ pot`, big endian.
+    pub fn transcript_hash(&self) -> [u8; 32] {
+        transcript_hash(&self.draws)
+    }
+
+    /// The draw that assigned a namespace, if any did.
+    pub fn holder_of(&self, index: &Index, namespace: Member) -> Option<&Draw> {
+        self.draws
+            .iter()
+            .find(|draw| index.members(draw.pool).binary_search(&namespace).is_ok())
+    }
+}
+
+/// SHA-256 over draws, each `k u32 ‖ pool u32 ‖ ticket u64 ‖ pot u128`, big endian.
+pub fn transcript_hash(draws: &[Draw]) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    for draw in draws {
+        hash.update(draw.k.to_be_bytes());
+        hash.update(draw.pool.get().to_be_bytes());
+        hash.update(draw.ticket.get().to_be_bytes());
+        hash.update(draw.pot.get().to_be_bytes());
+    }
+    hash.finalize().into()
+}
+
+/// Draws slots from an index. Keeps its working memory between slots, nothing else: the result of
+/// a slot depends only on index, beacon and slot.
+#[derive(Debug)]
+pub struct Lottery<'a> {
+    index: &'a Index,
+    /// Stakes of live pools; everything else is 0.
+    live: Fenwick,
+    pools: Vec<PoolState>,
+    /// Pools knocked out by the present draw, in order of discovery.
+    knocked: Vec<PoolIndex>,
+    /// The holder's own entries in the pool of the present draw.
+    own: Vec<Entry>,
+}
+
+/// What the present slot knows of one pool.
+#[derive(Clone, Copy, Debug)]
+struct PoolState {
+    /// Number of the draw that knocked it out, or [`LIVE`].
+    knocked_by: u32,
+    /// `|C ∩ B|` for the draw that knocks it out; then the shares already handed out.
+    common: u32,
+    quotient: u128,
+    remainder: u32,
+}
+
+const LIVE: u32 = u32::MAX;
+const FRESH: PoolState = PoolState {
+    knocked_by: LIVE,
+    common: 0,
+    quotient: 0,
+    remainder: 0,
+};
+
+impl<'a> Lottery<'a> {
+    /// Makes room for the slots of an index.
+    pub fn new(index: &'a Index) -> Self {
+        Self {
+            index,
+            live: index.prefix().clone(),
+            pools: vec![FRESH; index.pools()],
+            knocked: Vec::new(),
+            own: Vec::new(),
+        }
+    }
+
+    /// Draws one slot.
+    pub fn draw(&mut self, beacon: Beacon, slot: u64) -> Assignment {
+        self.draw_with(Seed::derive(beacon, slot), slot)
+    }
+
+    /// Draws one slot from its seed.
+    pub fn draw_with(&mut self, seed: Seed, slot: u64) -> Assignment {
+        self.live.copy_from(self.index.prefix());
+        self.pools.fill(FRESH);
+        let mut revenue = vec![Sum::ZERO; self.index.namespaces()];
+        let mut draws = Vec::new();
+        let mut live = self.index.total();
+        while live > Sum::ZERO {
+            let draw = self.step(seed, draws.len() as u32, live);
+            self.share(draw.k, draw.pool, &mut revenue);
+            live -= draw.pot;
+            draws.push(draw);
+        }
+        let assignment = Assignment {
+            slot,
+            seed,
+            draws,
+            revenue,
+        };
+        self.assert_money(&assignment);
+        assignment
+    }
+
+    /// Draws a ball and removes the pools its bundle knocks out.
+    fn step(&mut self, seed: Seed, k: u32, live: Sum) -> Draw {
+        let u = uniform(DRAW_TAG, seed, k, live.get());
+        let (position, before) = self.live.find(u);
+        let pool = PoolIndex::new(position as u32);
+        let holder = self.index.ticket_at(pool, u - before);
+        let standby = self.standby(seed, k, pool, holder);
+        let pot = self.knock_out(k, pool);
+        Draw {
+            k,
+            live,
+            u: Sum::new(u),
+            pool,
+            ticket: holder.id,
+            pot,
+            standby,
+        }
+    }
+
+    /// A second ball of the same pool, the holder's owner left out.
+    fn standby(&mut self, seed: Seed, k: u32, pool: PoolIndex, holder: Entry) -> Option<TicketId> {
+        self.index.entries_of(pool, holder.owner, &mut self.own);
+        let others = self.index.stake(pool) - self.own.iter().map(|entry| entry.stake).sum::<Sum>();
+        (others > Sum::ZERO).then(|| {
+            let ball = uniform(STANDBY_TAG, seed, k, others.get());
+            self.index.ticket_without(pool, &self.own, ball).id
+        })
+    }
+
+    /// Removes every live pool that shares a namespace with the bundle; returns their stake.
+    fn knock_out(&mut self, k: u32, pool: PoolIndex) -> Sum {
+        self.knocked.clear();
+        let mut pot = 0u128;
+        for &member in self.index.members(pool) {
+            for &touching in self.index.touching(member) {
+                let state = &mut self.pools[touching.at()];
+                if state.knocked_by == LIVE {
+                    state.knocked_by = k;
+                    let stake = self.index.stake(touching).get();
+                    self.live.subtract(touching.at(), stake);
+                    pot += stake;
+                    self.knocked.push(touching);
+                }
+                if state.knocked_by == k {
+                    state.common += 1;
+                }
+            }
+        }
+        Sum::new(pot)
+    }
+
+    /// Credits every member with its reserve and its Shapley share of the pot: each knocked-out
+    /// stake is split equally over the members it competed for, odd gwei to the lowest.
+    fn share(&mut self, k: u32, pool: PoolIndex, revenue: &mut [Sum]) {
+        for &knocked in &self.knocked {
+            let stake = self.index.stake(knocked).get();
+            let state = &mut self.pools[knocked.at()];
+            let common = state.common;
+            // 64-bit division is several times faster and nearly every stake fits.
+            (state.quotient, state.remainder) = match u64::try_from(stake) {
+                Ok(stake) => (
+                    (stake / u64::from(common)).into(),
+                    (stake % u64::from(common)) as u32,
+                ),
+                Err(_) => (
+                    stake / u128::from(common),
+                    (stake % u128::from(common)) as u32,
+                ),
+            };
+            state.common = 0;
+        }
+        for &member in self.index.members(pool) {
+            let mut share = u128::from(self.index.reserves()[member.get() as usize].get());
+            for &touching in self.index.touching(member) {
+                let state = &mut self.pools[touching.at()];
+                if state.knocked_by == k {
+                    share += state.quotient + u128::from(state.common < state.remainder);
+                    state.common += 1;
+                }
+            }
+            revenue[member.get() as usize] = Sum::new(share);
+        }
+    }
+
+    /// The two identities of every run: all stakes end in a pot, and rollups receive exactly the
+    /// reserves and pots of what was sold.
+    fn assert_money(&self, assignment: &Assignment) {
+        let pots: Sum = assignment.draws.iter().map(|draw| draw.pot).sum();
+        assert_eq!(pots, self.index.total(), "pots must add up to stakes");
+        let reserves: Sum = assignment
+            .draws
+            .iter()
+            .map(|draw| self.index.reserve(draw.pool))
+            .sum();
+        let revenue: Sum = assignment.revenue.iter().copied().sum();
+        assert_eq!(
+            revenue,
+            reserves + pots,
+            "revenue must be reserves plus pots"
+        );
+    }
+}
