@@ -43,7 +43,12 @@ pub(crate) fn deploy(runtime: &[u8]) -> Bytes {
 
 /// Calldata of two words.
 pub(crate) fn words(a: u64, b: u64) -> Bytes {
-    [U256::from(a).to_be_bytes::<32>(), U256::from(b).to_be_bytes::<32>()].concat().into()
+    [
+        U256::from(a).to_be_bytes::<32>(),
+        U256::from(b).to_be_bytes::<32>(),
+    ]
+    .concat()
+    .into()
 }
 
 /// A key that counts its nonces.
@@ -58,9 +63,12 @@ impl Wallet {
     pub(crate) fn new(seed: u8) -> Self {
         let secret = SecretKey::from_secret_bytes([seed; 32]).expect("a valid key");
         let key = secp256k1::PublicKey::from_secret_key(&secret);
-        let address =
-            Address::from_slice(&keccak256(&key.serialize_uncompressed()[1..])[12..]);
-        Self { secret, address, nonce: 0 }
+        let address = Address::from_slice(&keccak256(&key.serialize_uncompressed()[1..])[12..]);
+        Self {
+            secret,
+            address,
+            nonce: 0,
+        }
     }
 
     pub(crate) fn sign_hash(&self, hash: B256) -> Signature {
@@ -85,7 +93,12 @@ impl Wallet {
 
     /// A type 2 transaction with the next nonce, which is counted.
     pub(crate) fn tx(&mut self, to: TxKind, value: u64, input: Bytes) -> Recovered<TxEnvelope> {
-        let tx = TxEip1559 { to, value: U256::from(value), input, ..self.template() };
+        let tx = TxEip1559 {
+            to,
+            value: U256::from(value),
+            input,
+            ..self.template()
+        };
         self.nonce += 1;
         self.sign(tx)
     }
@@ -145,15 +158,18 @@ impl Wallet {
             max_fee_per_gas: 10 * GWEI,
             max_priority_fee_per_gas: 1,
             to: Address::repeat_byte(0xee),
-            blob_versioned_hashes: vec![B256::with_last_byte(1) | B256::right_pad(1); blobs],
+            blob_versioned_hashes: vec![versioned_hash(); blobs],
             max_fee_per_blob_gas: GWEI,
             ..TxEip4844::default()
         }
     }
 
     pub(crate) fn authorize(&self, delegate: Address) -> SignedAuthorization {
-        let authorization =
-            Authorization { chain_id: U256::from(CHAIN_ID), address: delegate, nonce: self.nonce };
+        let authorization = Authorization {
+            chain_id: U256::from(CHAIN_ID),
+            address: delegate,
+            nonce: self.nonce,
+        };
         let signature = self.sign_hash(authorization.signature_hash());
         authorization.into_signed(signature)
     }
@@ -172,26 +188,29 @@ impl Wallet {
     }
 }
 
-/// A word whose first byte is the given one.
-trait RightPad {
-    fn right_pad(byte: u8) -> Self;
-}
-
-impl RightPad for B256 {
-    fn right_pad(byte: u8) -> Self {
-        let mut word = B256::ZERO;
-        word[0] = byte;
-        word
-    }
+/// A versioned hash with the KZG version byte (EIP-4844).
+fn versioned_hash() -> B256 {
+    let mut hash = B256::with_last_byte(1);
+    hash[0] = 1;
+    hash
 }
 
 /// Wallets 1 to 4 with a million ether each.
 pub(crate) fn genesis() -> Genesis {
     let rich = U256::from(10u64).pow(U256::from(24));
     let alloc = (1..=4)
-        .map(|seed| (Wallet::new(seed).address, GenesisAccount::default().with_balance(rich)))
+        .map(|seed| {
+            (
+                Wallet::new(seed).address,
+                GenesisAccount::default().with_balance(rich),
+            )
+        })
         .collect();
-    Genesis { alloc, timestamp: 1_000, ..Genesis::default() }
+    Genesis {
+        alloc,
+        timestamp: 1_000,
+        ..Genesis::default()
+    }
 }
 
 pub(crate) fn l1() -> (ChainSpec, ExecutedBlock) {
@@ -202,7 +221,10 @@ pub(crate) fn l1() -> (ChainSpec, ExecutedBlock) {
 
 /// Two seconds after `parent`, by nobody.
 pub(crate) fn inputs(parent: &ExecutedBlock) -> BlockInputs {
-    BlockInputs { timestamp: parent.header.timestamp + 2, ..BlockInputs::default() }
+    BlockInputs {
+        timestamp: parent.header.timestamp + 2,
+        ..BlockInputs::default()
+    }
 }
 
 /// A block on `parent` with these transactions, none of which is rejected.

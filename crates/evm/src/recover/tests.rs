@@ -11,7 +11,9 @@ const ORDER: U256 = U256::from_be_bytes([
 ]);
 
 fn resigned(tx: &TxEnvelope, signature: Signature) -> TxEnvelope {
-    let TxEnvelope::Eip1559(signed) = tx else { unreachable!("the wallet signs type 2") };
+    let TxEnvelope::Eip1559(signed) = tx else {
+        unreachable!("the wallet signs type 2")
+    };
     TxEnvelope::new_unhashed(signed.tx().clone().into(), signature)
 }
 
@@ -40,15 +42,22 @@ fn the_other_half_of_a_signature_is_refused() {
         Some(wallet.address),
         "the twin is a valid signature of the same key"
     );
-    assert_eq!(recover_signer(&resigned(&tx, twin)), Err(RecoverError::Malleable { index: 0, s }));
+    assert_eq!(
+        recover_signer(&resigned(&tx, twin)),
+        Err(RecoverError::Malleable { index: 0, s })
+    );
 }
 
 #[test]
 fn a_signature_off_the_curve_is_refused_and_its_place_is_named() {
     let mut wallet = Wallet::new(1);
-    let mut txs: Vec<_> =
-        (0..40).map(|_| wallet.transfer(Address::ZERO, 1).into_inner()).collect();
+    let mut txs: Vec<_> = (0..40)
+        .map(|_| wallet.transfer(Address::ZERO, 1).into_inner())
+        .collect();
     assert_eq!(recover_signers(&txs), Ok(vec![wallet.address; 40]));
     txs[33] = resigned(&txs[33], Signature::new(U256::ZERO, U256::from(1), false));
-    assert_eq!(recover_signers(&txs), Err(RecoverError::Invalid { index: 33 }));
+    assert_eq!(
+        recover_signers(&txs),
+        Err(RecoverError::Invalid { index: 33 })
+    );
 }

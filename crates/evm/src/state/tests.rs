@@ -7,13 +7,22 @@ fn change(nonce: u64, balance: u64, slots: &[(u64, u64)]) -> AccountChange {
     AccountChange {
         account: Some((nonce, U256::from(balance), KECCAK256_EMPTY)),
         wiped: false,
-        slots: slots.iter().map(|(k, v)| (U256::from(*k), U256::from(*v))).collect(),
+        slots: slots
+            .iter()
+            .map(|(k, v)| (U256::from(*k), U256::from(*v)))
+            .collect(),
     }
 }
 
 fn changes(list: &[(u8, AccountChange)]) -> Changes {
-    let accounts = list.iter().map(|(a, c)| (Address::repeat_byte(*a), c.clone())).collect();
-    Changes { accounts, codes: BTreeMap::new() }
+    let accounts = list
+        .iter()
+        .map(|(a, c)| (Address::repeat_byte(*a), c.clone()))
+        .collect();
+    Changes {
+        accounts,
+        codes: BTreeMap::new(),
+    }
 }
 
 #[test]
@@ -25,14 +34,19 @@ fn the_root_is_that_of_alloy() {
     ]));
     let storage = |slots: &[(u64, u64)]| {
         alloy_trie::root::storage_root_unhashed(
-            slots.iter().map(|(k, v)| (B256::from(U256::from(*k)), U256::from(*v))),
+            slots
+                .iter()
+                .map(|(k, v)| (B256::from(U256::from(*k)), U256::from(*v))),
         )
     };
     let account = |nonce, balance: u64, root| {
         TrieAccount::new(nonce, U256::from(balance), root, KECCAK256_EMPTY)
     };
     let expected = state_root_unhashed([
-        (Address::repeat_byte(1), account(1, 5, storage(&[(0, 7), (1, 8)]))),
+        (
+            Address::repeat_byte(1),
+            account(1, 5, storage(&[(0, 7), (1, 8)])),
+        ),
         (Address::repeat_byte(2), account(0, 6, storage(&[]))),
         (Address::repeat_byte(3), account(9, 0, storage(&[(5, 1)]))),
     ]);
@@ -44,8 +58,10 @@ fn forks_share_a_past_and_do_not_disturb_each_other() {
     //            ┌── left:  slot 0 = 1, account 2 gone
     //   base ────┤
     //            └── right: slot 0 = 2
-    let base = WorldState::default()
-        .apply(&changes(&[(1, change(0, 1, &[(0, 9)])), (2, change(0, 2, &[]))]));
+    let base = WorldState::default().apply(&changes(&[
+        (1, change(0, 1, &[(0, 9)])),
+        (2, change(0, 2, &[])),
+    ]));
     let root = base.root();
     let gone = AccountChange::default();
     let left = base.apply(&changes(&[(1, change(1, 1, &[(0, 1)])), (2, gone)]));
@@ -59,7 +75,11 @@ fn forks_share_a_past_and_do_not_disturb_each_other() {
     assert!(right.account(&Address::repeat_byte(2)).is_some());
     assert_eq!(base.root(), root);
     assert_eq!(
-        left.apply(&changes(&[(1, change(0, 1, &[(0, 9)])), (2, change(0, 2, &[]))])).root(),
+        left.apply(&changes(&[
+            (1, change(0, 1, &[(0, 9)])),
+            (2, change(0, 2, &[]))
+        ]))
+        .root(),
         root,
         "undoing the change by hand gives the old root"
     );
@@ -68,23 +88,45 @@ fn forks_share_a_past_and_do_not_disturb_each_other() {
 #[test]
 fn a_wiped_account_loses_its_slots() {
     let base = WorldState::default().apply(&changes(&[(1, change(0, 1, &[(0, 9), (1, 9)]))]));
-    let wiped = AccountChange { wiped: true, ..change(0, 1, &[(1, 4)]) };
+    let wiped = AccountChange {
+        wiped: true,
+        ..change(0, 1, &[(1, 4)])
+    };
     let after = base.apply(&changes(&[(1, wiped)]));
-    assert_eq!(after.storage(&Address::repeat_byte(1), U256::ZERO), U256::ZERO);
-    assert_eq!(after.storage(&Address::repeat_byte(1), U256::from(1)), U256::from(4));
+    assert_eq!(
+        after.storage(&Address::repeat_byte(1), U256::ZERO),
+        U256::ZERO
+    );
+    assert_eq!(
+        after.storage(&Address::repeat_byte(1), U256::from(1)),
+        U256::from(4)
+    );
 }
 
 #[test]
 fn proofs_of_accounts_slots_and_their_absence_verify_against_the_root() {
-    let list: Vec<_> = (1..40).map(|i| (i, change(1, 5, &[(0, u64::from(i)), (3, 8)]))).collect();
+    let list: Vec<_> = (1..40)
+        .map(|i| (i, change(1, 5, &[(0, u64::from(i)), (3, 8)])))
+        .collect();
     let state = WorldState::default().apply(&changes(&list));
     let address = Address::repeat_byte(7);
     let slots = [B256::ZERO, B256::with_last_byte(1), B256::with_last_byte(3)];
     let proof = state.prove(address, &slots);
 
-    let leaf = TrieAccount::new(proof.nonce, proof.balance, proof.storage_hash, proof.code_hash);
+    let leaf = TrieAccount::new(
+        proof.nonce,
+        proof.balance,
+        proof.storage_hash,
+        proof.code_hash,
+    );
     let key = Nibbles::unpack(keccak256(address));
-    verify_proof(state.root(), key, Some(alloy_rlp::encode(leaf)), &proof.account_proof).unwrap();
+    verify_proof(
+        state.root(),
+        key,
+        Some(alloy_rlp::encode(leaf)),
+        &proof.account_proof,
+    )
+    .unwrap();
     for (slot, expected) in slots.iter().zip([7u64, 0, 8]) {
         let entry = proof
             .storage_proof

@@ -38,7 +38,11 @@ fn an_empty_trie_has_the_known_root() {
 #[test]
 fn the_dogs_of_the_official_secure_trie_test_have_the_known_root() {
     let mut trie = Trie::default();
-    for (key, value) in [("doe", "reindeer"), ("dog", "puppy"), ("dogglesworth", "cat")] {
+    for (key, value) in [
+        ("doe", "reindeer"),
+        ("dog", "puppy"),
+        ("dogglesworth", "cat"),
+    ] {
         trie.insert(keccak256(key), Raw(value));
     }
     assert_eq!(
@@ -56,8 +60,15 @@ fn a_change_hashes_only_its_path() {
     trie.root();
     let before = trie.clone();
     trie.insert(keccak256(7u64.to_be_bytes()), U256::from(99));
-    assert!(count_unhashed(&trie) <= 5, "a path of about log16(4096) nodes, not the whole trie");
-    assert_eq!(count_unhashed(&before), 0, "the old version keeps its hashes");
+    assert!(
+        count_unhashed(&trie) <= 5,
+        "a path of about log16(4096) nodes, not the whole trie"
+    );
+    assert_eq!(
+        count_unhashed(&before),
+        0,
+        "the old version keeps its hashes"
+    );
 }
 
 fn count_unhashed(trie: &Trie<U256>) -> usize {
