@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use num_bigint::BigInt;
 use num_rational::BigRational;
-use num_traits::{One, Zero};
+use num_traits::{One, ToPrimitive, Zero};
 use thiserror::Error;
 
 use crate::draw::Lottery;
@@ -29,17 +29,25 @@ pub struct TooLarge {
     pub limit: usize,
 }
 
+/// An exact chance or amount.
+pub type Fraction = BigRational;
+
+/// The nearest floating-point number, for people.
+pub fn to_f64(fraction: &Fraction) -> f64 {
+    fraction.to_f64().unwrap_or(f64::NAN)
+}
+
 /// Exact odds of one slot.
 #[derive(Clone, Debug)]
 pub struct Exact {
     /// Chance that each pool is assigned.
-    pub assigned: Vec<BigRational>,
+    pub assigned: Vec<Fraction>,
     /// Expected pot collected by each pool, `E[pot · 1{assigned}]`; equals its stake.
-    pub pot: Vec<BigRational>,
+    pub pot: Vec<Fraction>,
     /// Chance that each namespace is assigned.
-    pub sold: Vec<BigRational>,
+    pub sold: Vec<Fraction>,
     /// Expected revenue of each namespace, in gwei.
-    pub revenue: Vec<BigRational>,
+    pub revenue: Vec<Fraction>,
     /// How many live sets were visited.
     pub states: usize,
 }
