@@ -75,9 +75,9 @@ pub const SYNC_TIMEOUT_MS_MAX: u64 = 30_000;
 /// A peer that takes none of our bytes for this long is disconnected.
 pub const WRITE_STALL_MAX: Duration = Duration::from_secs(10);
 
-/// A connection that brings no byte for this long is closed. WebSocket clients answer pings well
-/// within it, so only half-open and forgotten sockets meet it.
-pub const READ_IDLE_MAX: Duration = Duration::from_secs(90);
+/// A connection over which nothing went either way for this long is closed, and so is a WebSocket
+/// that answered no ping for it. Only half-open and forgotten sockets meet it.
+pub const IDLE_MAX: Duration = Duration::from_secs(90);
 
 /// How often a WebSocket client is pinged.
 pub const PING_INTERVAL: Duration = Duration::from_secs(20);
@@ -110,8 +110,8 @@ pub struct Limits {
     pub filters: usize,
     /// See [`WRITE_STALL_MAX`].
     pub write_stall: Duration,
-    /// See [`READ_IDLE_MAX`].
-    pub read_idle: Duration,
+    /// See [`IDLE_MAX`].
+    pub idle: Duration,
 }
 
 impl Default for Limits {
@@ -128,7 +128,7 @@ impl Default for Limits {
             call_gas: CALL_GAS_MAX,
             filters: FILTERS_MAX,
             write_stall: WRITE_STALL_MAX,
-            read_idle: READ_IDLE_MAX,
+            idle: IDLE_MAX,
         }
     }
 }

@@ -81,7 +81,7 @@ pub async fn serve(
             .enable_ws_ping(
                 PingConfig::new()
                     .ping_interval(PING_INTERVAL)
-                    .inactive_limit(limits.read_idle),
+                    .inactive_limit(limits.idle),
             )
             .set_id_provider(HexIds)
             .build(),
@@ -150,8 +150,9 @@ impl Front {
 
     async fn connection(self, socket: TcpStream, place: OwnedSemaphorePermit) {
         let _ = socket.set_nodelay(true);
-        let place = Arc::new(place);
-        let stream = PacedStream::new(socket, self.limits.write_stall, self.limits.read_idle);
+        // The place goes with the socket, also when an upgrade takes that from this task.
+        let stream =
+            PacedStream::new(socket, self.limits.write_stall, self.limits.idle).holding(place);
         let stop = self.stop.clone();
         let service = tower::service_fn(move |request| {
             let reached = Arc::new(AtomicBool::new(false));
@@ -173,15 +174,6 @@ impl Front {
                 .set_http_middleware(tower::ServiceBuilder::new().layer(CorsLayer::permissive()))
                 .to_service_builder()
                 .build(self.methods.clone(), self.stop.clone());
-            if transport == Transport::WebSocket {
-                // An upgraded socket outlives this connection's task: its place goes with it.
-                let place = place.clone();
-                let closed = service.on_session_closed();
-                tokio::spawn(async move {
-                    closed.await;
-                    drop(place);
-                });
-            }
             let counters = self.counters.clone();
             let is_call = request.method() == "POST" && transport == Transport::Http;
             async move {

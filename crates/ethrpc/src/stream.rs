@@ -8,6 +8,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, Sleep, sleep};
 
 /// Wraps a stream with three defences against slow clients.
@@ -15,30 +16,40 @@ use tokio::time::{Instant, Sleep, sleep};
 /// - A write that the peer leaves blocked for `write_stall` fails.
 /// - While a write is blocked nothing is read, so a client cannot pile up answers that it does
 ///   not fetch.
-/// - A peer that sends nothing for `read_idle` is closed: a half-open socket looks like this.
+/// - A stream over which nothing went either way for `idle_max` is closed: a forgotten or half-open
+///   socket looks like this.
 pub struct PacedStream<S> {
     inner: S,
     write_stall: Duration,
-    read_idle: Duration,
+    idle_max: Duration,
     /// Set while a write is blocked; fires when the peer has been slow for too long.
     blocked: Option<Pin<Box<Sleep>>>,
     /// The reader that waits for a blocked write.
     reader: Option<Waker>,
     idle: Pin<Box<Sleep>>,
+    /// The place among a limited number of connections, free again when the stream is gone.
+    _place: Option<OwnedSemaphorePermit>,
 }
 
 impl<S> PacedStream<S> {
     /// Wraps `inner`. Must be called on a tokio runtime with timers.
-    pub fn new(inner: S, write_stall: Duration, read_idle: Duration) -> Self {
-        let idle = Box::pin(sleep(read_idle));
+    pub fn new(inner: S, write_stall: Duration, idle_max: Duration) -> Self {
+        let idle = Box::pin(sleep(idle_max));
         Self {
             inner,
             write_stall,
-            read_idle,
+            idle_max,
             blocked: None,
             reader: None,
             idle,
+            _place: None,
         }
+    }
+
+    /// Ties a place among a limited number of connections to the life of this stream.
+    pub fn holding(mut self, place: OwnedSemaphorePermit) -> Self {
+        self._place = Some(place);
+        self
     }
 
     /// Keeps the books of one write attempt.
@@ -49,6 +60,7 @@ impl<S> PacedStream<S> {
     ) -> Poll<io::Result<T>> {
         if attempt.is_ready() {
             self.blocked = None;
+            self.idle.as_mut().reset(Instant::now() + self.idle_max);
             if let Some(reader) = self.reader.take() {
                 reader.wake();
             }
@@ -86,13 +98,16 @@ impl<S: AsyncRead + Unpin> AsyncRead for PacedStream<S> {
         }
         match Pin::new(&mut this.inner).poll_read(cx, buf) {
             Poll::Ready(result) => {
-                this.idle.as_mut().reset(Instant::now() + this.read_idle);
+                this.idle.as_mut().reset(Instant::now() + this.idle_max);
                 Poll::Ready(result)
             }
             Poll::Pending => match this.idle.as_mut().poll(cx) {
                 Poll::Ready(()) => Poll::Ready(Err(io::Error::new(
                     io::ErrorKind::TimedOut,
-                    format!("peer sent no bytes for {} ms", this.read_idle.as_millis()),
+                    format!(
+                        "no bytes went either way for {} ms",
+                        this.idle_max.as_millis()
+                    ),
                 ))),
                 Poll::Pending => Poll::Pending,
             },
