@@ -321,3 +321,10 @@ pub struct BodyView {
     /// Raw transactions in order.
     pub transactions: Vec<Bytes>,
 }
+
+/// `GET /v1/blocks?from=&to=`: headers in a range, without what they commit to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BlocksView {
+    /// Ascending by height, without gaps.
+    pub blocks: Vec<HeaderView>,
+}
