@@ -81,16 +81,16 @@ export class Devnet {
     const begin = performance.now();
     const command = [binary, "devnet", "--data-dir", this.dir, ...this.flags];
     this.child = start(command, this.log);
-    const ended = this.child.ended.then(({ code, signal }) => {
-      throw new Error(`devnet ended with ${code ?? signal} before it was up:\n${this.tail()}`);
-    });
-    ended.catch(() => {});
-    const up = until("devnet.json of this run", START_MS_MAX, () => {
+    const ended = () => this.child.exitCode ?? this.child.signalCode;
+    await until("devnet.json of this run", START_MS_MAX, () => {
+      if (ended() !== null) return true;
       if (!existsSync(join(this.dir, "devnet.json"))) return false;
       this.read();
       return this.json.pid === this.child.pid;
     });
-    await Promise.race([up, ended]);
+    if (ended() !== null) {
+      throw new Error(`devnet ended with ${ended()} before it was up:\n${this.tail()}`);
+    }
     this.startedMs = Math.round(performance.now() - begin);
     console.log(`devnet up after ${this.startedMs} ms in ${this.dir}`);
   }
