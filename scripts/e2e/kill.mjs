@@ -9,7 +9,7 @@ import { rpc } from "./lib/rpc.mjs";
 import { Traffic } from "./lib/traffic.mjs";
 import { sleep } from "./lib/until.mjs";
 
-const ROUNDS = Number(process.env.CORTADO_E2E_KILLS ?? 10);
+const ROUNDS = Number(process.env.E2E_KILLS ?? 10);
 
 let devnet;
 

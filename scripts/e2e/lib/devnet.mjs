@@ -10,7 +10,7 @@ import { sleep, until } from "./until.mjs";
 const root = resolve(dirname(fileURLToPath(import.meta.url)), "../../..");
 
 // CI names the binary it built; by hand it is the release build.
-const binary = process.env.CORTADO_BIN ?? join(root, "target/release/cortado");
+const binary = process.env.E2E_BIN ?? join(root, "target/release/cortado");
 
 // The promise is 5 s on an idle machine; a loaded one may take longer and is not what these
 // scripts are about. They print how long it took.
@@ -61,10 +61,10 @@ export class Devnet {
     return devnet;
   }
 
-  /** The running devnet whose data directory `CORTADO_DEVNET` names, else a fresh one. */
+  /** The running devnet whose data directory `E2E_DEVNET` names, else a fresh one. */
   static async any() {
-    if (!process.env.CORTADO_DEVNET) return Devnet.fresh();
-    const devnet = new Devnet(process.env.CORTADO_DEVNET, []);
+    if (!process.env.E2E_DEVNET) return Devnet.fresh();
+    const devnet = new Devnet(process.env.E2E_DEVNET, []);
     devnet.read();
     return devnet;
   }
