@@ -57,6 +57,8 @@ mod rest;
 mod service;
 mod shared;
 pub mod ssz;
+#[cfg(test)]
+mod testing;
 
 pub use chain::{ChainError, Finality, L1Chain, Step};
 pub use config::{
