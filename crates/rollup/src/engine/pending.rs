@@ -1,0 +1,527 @@
+//! Lane blocks that are not final yet, executed on top of `latest` as they grow.
+//!
+//! A layer is executed when it connects: when its parent is the lane block below it, and that is
+//! executed. One that does not connect yet (its parent is final elsewhere and not here, or the
+//! chain has passed it by) is kept and shows nothing.
+
+use super::{Applied, Engine, execute, execute::transaction_hash};
+use alloy_consensus::{TxEnvelope, transaction::Recovered};
+use alloy_rlp::Encodable;
+use cortado_derive::{Cursor, DropReason, Ethereum, L2Input, References, derive_lane};
+use cortado_evm::{BlockBuilder, BuildError, ExecutedBlock, TxOutcome, TxRejection};
+use cortado_preconf::Outcome;
+use cortado_types::{
+    Address, B256, Bytes, Height, LaneBody, LaneHeader, SignedLaneHeader,
+    limits::{LANE_BODY_BYTES_MAX, LANE_TRANSACTIONS_MAX},
+};
+use std::sync::Arc;
+use thiserror::Error;
+
+/// Framing of a body around its transactions: two list headers of at most nine bytes.
+const BODY_FRAME_BYTES: usize = 18;
+
+/// Why a transaction does not enter the open lane block.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum PushError {
+    /// The executor refuses it.
+    #[error(transparent)]
+    Rejected(#[from] TxRejection),
+    /// It would be a no-op on this fork (R11).
+    #[error(transparent)]
+    Reference(#[from] DropReason),
+    /// The lane block is full; the next one has room.
+    #[error(
+        "the lane block holds {transactions} transactions and {bytes} bytes, there is no room for {more} more bytes"
+    )]
+    Full {
+        /// Transactions in it.
+        transactions: usize,
+        /// Bytes in it.
+        bytes: usize,
+        /// Bytes of the transaction.
+        more: usize,
+    },
+    /// No lane block is open, or it does not connect to what is executed.
+    #[error("no lane block is open on an executed parent")]
+    NotOpen,
+    /// The executor failed.
+    #[error(transparent)]
+    Build(#[from] BuildError),
+}
+
+/// A transaction in a layer.
+#[derive(Clone, Debug)]
+pub struct Included {
+    /// As submitted.
+    pub raw: Bytes,
+    /// Decoded, with its sender.
+    pub transaction: Recovered<TxEnvelope>,
+}
+
+impl Included {
+    /// Hash of the transaction.
+    pub fn hash(&self) -> B256 {
+        transaction_hash(&self.raw)
+    }
+}
+
+impl PendingLane<'_> {
+    /// Its body so far.
+    pub fn body(&self) -> LaneBody {
+        LaneBody {
+            transactions: self.transactions.iter().map(|tx| tx.raw.clone()).collect(),
+        }
+    }
+}
+
+/// A lane block that is not final, as callers see it.
+#[derive(Clone, Copy, Debug)]
+pub struct PendingLane<'a> {
+    /// Its header; body root, size and `last` mean nothing until it is sealed.
+    pub header: &'a LaneHeader,
+    /// Hash of its header, once it is sealed.
+    pub sealed: Option<B256>,
+    /// Its transactions.
+    pub transactions: &'a [Included],
+    /// Whether it is executed.
+    pub executed: bool,
+    /// RLP size of its body at most, bytes.
+    pub bytes: usize,
+}
+
+#[derive(Debug)]
+enum Run {
+    /// Does not connect.
+    Waiting,
+    /// Connected, growing.
+    Open(Box<Open>),
+    /// Connected and sealed.
+    Done {
+        block: Option<Arc<ExecutedBlock>>,
+        input: L2Input,
+        cursor: Cursor,
+    },
+}
+
+#[derive(Debug)]
+struct Open {
+    /// Made at the first transaction, unless there are imports.
+    builder: Option<BlockBuilder>,
+    /// Imports and context; its transactions are in the layer.
+    input: L2Input,
+    cursor: Cursor,
+    /// The executed block below.
+    parent: Arc<ExecutedBlock>,
+    /// Whether transactions without a reference execute on this fork.
+    context_on_fork: bool,
+}
+
+/// One pending lane block.
+#[derive(Debug)]
+pub(super) struct Layer {
+    header: LaneHeader,
+    sealed: Option<B256>,
+    signer: Address,
+    transactions: Vec<Included>,
+    bytes: usize,
+    run: Run,
+}
+
+impl Layer {
+    pub(super) fn sealed_as(&self) -> Option<B256> {
+        self.sealed
+    }
+
+    pub(super) fn body(&self) -> LaneBody {
+        LaneBody {
+            transactions: self.transactions.iter().map(|tx| tx.raw.clone()).collect(),
+        }
+    }
+
+    /// What the derived lane block became, if it was executed here on the same parent with the same
+    /// input. `Some(None)`: it becomes no L2 block.
+    pub(super) fn executed_as(
+        &self,
+        head: &ExecutedBlock,
+        derived: &L2Input,
+    ) -> Option<Option<ExecutedBlock>> {
+        let Run::Done { block, input, .. } = &self.run else {
+            return None;
+        };
+        let same = input.imports == derived.imports
+            && input.context == derived.context
+            && derived.dropped.is_empty()
+            && derived.transactions.len() == self.transactions.len();
+        match block {
+            Some(block) if same && block.header.parent_hash == head.hash() => {
+                Some(Some(ExecutedBlock::clone(block)))
+            }
+            None if same => Some(None),
+            _ => None,
+        }
+    }
+
+    pub(super) fn block(&self) -> Option<&Arc<ExecutedBlock>> {
+        match &self.run {
+            Run::Done { block, .. } => block.as_ref(),
+            _ => None,
+        }
+    }
+
+    pub(super) fn header(&self) -> &LaneHeader {
+        &self.header
+    }
+
+    /// The block under construction.
+    pub(super) fn builder(&mut self) -> Option<&mut BlockBuilder> {
+        match &mut self.run {
+            Run::Open(open) => open.builder.as_mut(),
+            _ => None,
+        }
+    }
+}
+
+impl Engine {
+    /// Pending lane blocks, oldest first.
+    pub fn pending(&self) -> impl DoubleEndedIterator<Item = PendingLane<'_>> {
+        self.layers.iter().map(|layer| PendingLane {
+            header: &layer.header,
+            sealed: layer.sealed,
+            transactions: &layer.transactions,
+            executed: !matches!(layer.run, Run::Waiting),
+            bytes: layer.bytes,
+        })
+    }
+
+    /// The block that the open lane block, or the next one, executes on.
+    pub fn l2_parent(&self) -> Option<Arc<ExecutedBlock>> {
+        match self.layers.back().map(|layer| &layer.run) {
+            Some(Run::Open(open)) => Some(open.parent.clone()),
+            _ => self.base(self.layers.len()).map(|(parent, _)| parent),
+        }
+    }
+
+    /// Next nonce of an account after everything executed as pending.
+    pub fn pending_nonce(&self, address: &Address) -> u64 {
+        if let Some(Run::Open(open)) = self.layers.back().map(|layer| &layer.run)
+            && let Some(builder) = &open.builder
+        {
+            return builder.account(address).map_or(0, |(nonce, _, _)| nonce);
+        }
+        let top = self.l2_parent().unwrap_or_else(|| self.store.head());
+        top.state
+            .account(address)
+            .map_or(0, |account| account.nonce)
+    }
+
+    /// Opens a lane block on top. `header` is a draft: body root, size and `last` come when it is
+    /// sealed. `signer` will sign it.
+    pub fn open_lane(&mut self, header: LaneHeader, signer: Address) {
+        self.layers.push_back(Layer {
+            header,
+            sealed: None,
+            signer,
+            transactions: Vec::new(),
+            bytes: BODY_FRAME_BYTES,
+            run: Run::Waiting,
+        });
+        self.advance();
+    }
+
+    /// Takes away the open lane block if it is empty; whether it did.
+    pub fn discard_empty_lane(&mut self) -> bool {
+        self.layers
+            .pop_back_if(|layer| layer.sealed.is_none() && layer.transactions.is_empty())
+            .is_some()
+    }
+
+    /// Takes away the open lane block, whatever it holds; for one that was never spoken of.
+    pub fn discard_lane(&mut self) {
+        self.layers.pop_back_if(|layer| layer.sealed.is_none());
+    }
+
+    /// Executes a transaction at the end of the open lane block.
+    ///
+    /// # Errors
+    /// [`PushError`]; nothing has changed then.
+    pub fn push(&mut self, included: Included) -> Result<TxOutcome, PushError> {
+        let layer = self.layers.back_mut().ok_or(PushError::NotOpen)?;
+        let more = included.raw.length();
+        if layer.sealed.is_some() {
+            return Err(PushError::NotOpen);
+        }
+        if layer.bytes + more > LANE_BODY_BYTES_MAX
+            || layer.transactions.len() >= LANE_TRANSACTIONS_MAX
+        {
+            let (transactions, bytes) = (layer.transactions.len(), layer.bytes);
+            return Err(PushError::Full {
+                transactions,
+                bytes,
+                more,
+            });
+        }
+        let Run::Open(open) = &mut layer.run else {
+            return Err(PushError::NotOpen);
+        };
+        // R11: what would be dropped is not promised.
+        if !open.context_on_fork || !Ethereum.references(&included.raw).is_empty() {
+            let body = LaneBody {
+                transactions: vec![included.raw.clone()],
+            };
+            let params = &self.spec.params;
+            let derived = derive_lane(
+                &open.cursor,
+                &layer.header,
+                &body,
+                &self.fork,
+                &Ethereum,
+                params,
+            );
+            match derived {
+                Ok((_, input)) => {
+                    if let Some(dropped) = input.dropped.first() {
+                        return Err(dropped.reason.into());
+                    }
+                }
+                Err(missing) => return Err(DropReason::NotAncestor(missing.0.hash).into()),
+            }
+        }
+        if open.builder.is_none() {
+            let builder =
+                execute::begin(&self.spec.chain, &open.parent, &open.input, layer.signer)?;
+            open.builder = Some(builder);
+        }
+        let builder = open.builder.as_mut().ok_or(PushError::NotOpen)?;
+        let outcome = builder.push(&included.transaction)?;
+        layer.bytes += more;
+        layer.transactions.push(included);
+        Ok(outcome)
+    }
+
+    /// Adds a transaction that its proposer has executed, executing it here too if the lane block
+    /// connects. `None`: it does not connect yet.
+    ///
+    /// # Errors
+    /// [`PushError`]: the proposer promised what does not execute here.
+    pub fn push_promised(&mut self, included: Included) -> Result<Option<TxOutcome>, PushError> {
+        let layer = self.layers.back_mut().ok_or(PushError::NotOpen)?;
+        if layer.sealed.is_none() && matches!(layer.run, Run::Waiting) {
+            let more = included.raw.length();
+            if layer.bytes + more > LANE_BODY_BYTES_MAX
+                || layer.transactions.len() >= LANE_TRANSACTIONS_MAX
+            {
+                let (transactions, bytes) = (layer.transactions.len(), layer.bytes);
+                return Err(PushError::Full {
+                    transactions,
+                    bytes,
+                    more,
+                });
+            }
+            layer.bytes += more;
+            layer.transactions.push(included);
+            return Ok(None);
+        }
+        self.push(included).map(Some)
+    }
+
+    /// The open lane block's header as it is when sealed now; `None` if none is open.
+    pub fn sealed_header(&self, last: bool) -> Option<LaneHeader> {
+        let layer = self.layers.back().filter(|layer| layer.sealed.is_none())?;
+        let body = layer.body();
+        Some(LaneHeader {
+            last,
+            body_root: body.root(),
+            size: body.size(),
+            ..layer.header.clone()
+        })
+    }
+
+    /// Closes the open lane block with this header. Returns the L2 block it becomes, if it becomes
+    /// one and connects.
+    ///
+    /// # Errors
+    /// If the executor fails.
+    pub fn seal_lane(
+        &mut self,
+        header: LaneHeader,
+    ) -> Result<Option<Arc<ExecutedBlock>>, BuildError> {
+        let Some(layer) = self
+            .layers
+            .back_mut()
+            .filter(|layer| layer.sealed.is_none())
+        else {
+            return Ok(None);
+        };
+        layer.sealed = Some(header.hash());
+        layer.header = header;
+        finish(layer)?;
+        Ok(layer.block().cloned())
+    }
+
+    /// Forgets all pending lane blocks; gives their transactions in order.
+    pub fn clear_pending(&mut self) -> Vec<Included> {
+        self.layers
+            .drain(..)
+            .flat_map(|layer| layer.transactions)
+            .collect()
+    }
+
+    /// The executed block and derivation's place below layer `index`; `None` if it does not connect.
+    fn base(&self, index: usize) -> Option<(Arc<ExecutedBlock>, Cursor)> {
+        let mut parent = None;
+        let mut place = None;
+        for layer in self.layers.range(..index).rev() {
+            let Run::Done { block, cursor, .. } = &layer.run else {
+                return None;
+            };
+            place.get_or_insert_with(|| cursor.clone());
+            if let Some(block) = block {
+                parent = Some(block.clone());
+                break;
+            }
+        }
+        let parent = parent.unwrap_or_else(|| self.store.head());
+        Some((parent, place.unwrap_or_else(|| self.status.cursor.clone())))
+    }
+
+    /// Hash and number of the lane block below layer `index`.
+    fn below(&self, index: usize) -> (Option<B256>, Height) {
+        match index
+            .checked_sub(1)
+            .and_then(|below| self.layers.get(below))
+        {
+            Some(layer) => (layer.sealed, layer.header.height),
+            None => (Some(self.status.tip.hash), self.status.tip.height),
+        }
+    }
+
+    /// Executes every layer that connects and is not executed.
+    pub(super) fn advance(&mut self) {
+        for index in 0..self.layers.len() {
+            if !matches!(self.layers[index].run, Run::Waiting) {
+                continue;
+            }
+            let (below, height) = self.below(index);
+            let header = &self.layers[index].header;
+            if below != Some(header.parent) || height.next() != Some(header.height) {
+                return;
+            }
+            let Some((parent, cursor)) = self.base(index) else {
+                return;
+            };
+            if let Err(error) = self.execute_layer(index, parent, cursor) {
+                tracing::warn!(%error, height = %height, "a pending lane block does not execute");
+                return;
+            }
+        }
+    }
+
+    fn execute_layer(
+        &mut self,
+        index: usize,
+        parent: Arc<ExecutedBlock>,
+        cursor: Cursor,
+    ) -> Result<(), PushError> {
+        let layer = &mut self.layers[index];
+        let body = layer.body();
+        let params = &self.spec.params;
+        let derived = derive_lane(&cursor, &layer.header, &body, &self.fork, &Ethereum, params);
+        let (cursor, mut input) = match derived {
+            Ok(derived) => derived,
+            Err(missing) => return Err(DropReason::ContextOffFork(missing.0.hash).into()),
+        };
+        if let Some(dropped) = input.dropped.first() {
+            return Err(dropped.reason.into());
+        }
+        input.transactions.clear();
+        let context_on_fork = self.fork.contains(&layer.header.context) == Some(true);
+        let mut builder = None;
+        if !input.imports.is_empty() || !layer.transactions.is_empty() {
+            let started = execute::begin(&self.spec.chain, &parent, &input, layer.signer)?;
+            let builder = builder.insert(started);
+            for included in &layer.transactions {
+                builder.push(&included.transaction)?;
+            }
+        }
+        layer.run = Run::Open(Box::new(Open {
+            builder,
+            input,
+            cursor,
+            parent,
+            context_on_fork,
+        }));
+        if layer.sealed.is_some() {
+            finish(layer)?;
+        }
+        Ok(())
+    }
+
+    /// Takes the lane blocks that are final now from the bottom, and sees whether the others stand.
+    pub(super) fn settle_layers(&mut self, applied: &Applied) {
+        let mut stands = true;
+        for lane in &applied.lanes {
+            let front = self.layers.front().and_then(|layer| layer.sealed);
+            if front == Some(lane.hash) {
+                self.layers.pop_front();
+                stands &= lane.adopted;
+            } else {
+                stands = false;
+            }
+        }
+        if !stands {
+            for layer in &mut self.layers {
+                layer.run = Run::Waiting;
+            }
+        }
+        self.advance();
+    }
+
+    /// Whether the oldest pending lane block still follows the finalised tip.
+    pub fn pending_connects(&self) -> bool {
+        self.layers
+            .front()
+            .is_none_or(|layer| layer.header.parent == self.status.tip.hash)
+    }
+
+    pub(super) fn layers(&mut self) -> impl Iterator<Item = &mut Layer> {
+        self.layers.iter_mut()
+    }
+}
+
+fn finish(layer: &mut Layer) -> Result<(), BuildError> {
+    match std::mem::replace(&mut layer.run, Run::Waiting) {
+        Run::Open(open) => {
+            let Open {
+                builder,
+                input,
+                cursor,
+                ..
+            } = *open;
+            let block = builder.map(BlockBuilder::finish).transpose()?.map(Arc::new);
+            layer.run = Run::Done {
+                block,
+                input,
+                cursor,
+            };
+        }
+        other => layer.run = other,
+    }
+    Ok(())
+}
+
+/// The promise that an outcome makes (R19).
+pub fn outcome_of(outcome: &TxOutcome) -> Outcome {
+    Outcome::of(outcome.success(), outcome.logs(), outcome.gas_used)
+}
+
+/// Checks that `lane` is what `draft` said, sealed.
+pub fn is_sealed_form(draft: &LaneHeader, lane: &SignedLaneHeader) -> bool {
+    let sealed = &lane.header;
+    let again = LaneHeader {
+        last: sealed.last,
+        body_root: sealed.body_root,
+        size: sealed.size,
+        ..draft.clone()
+    };
+    again == *sealed
+}

@@ -1,0 +1,337 @@
+//! Following the chain: what is final leaves, what is dead is cut anew, what was before a restart
+//! comes back.
+
+use super::{
+    Effect, Gateway, GatewayError, Journaled, JournaledLane, Lane, Live, Record,
+    record::{Opened, Pushed, Sealed, Voided},
+};
+use crate::{
+    engine::{Included, outcome_of},
+    source::Finalised,
+};
+use alloy_consensus::{TxEnvelope, transaction::Recovered};
+use alloy_eips::eip2718::Decodable2718;
+use cortado_evm::recover_signer;
+use cortado_types::{Bytes, Height, Namespace, TimestampMs};
+
+impl Gateway {
+    /// Applies a finalised block to every rollup that has not seen it. Lane blocks that can no
+    /// longer enter are re-cut: their transactions, in the same order, go to new places and are
+    /// promised anew. Call [`Gateway::commit`] first, so that nobody is answered with a promise that
+    /// this block voids.
+    ///
+    /// # Errors
+    /// If a rollup fails.
+    pub fn apply(&mut self, finalised: &Finalised, now: TimestampMs) -> Result<(), GatewayError> {
+        let height = finalised.block().header.height;
+        for namespace in self.namespaces().collect::<Vec<_>>() {
+            let lane = self.lanes.get_mut(&namespace).expect("from the map");
+            if lane.engine.next_height() > height {
+                continue;
+            }
+            let applied = lane.engine.apply(finalised)?;
+            let mut archived = Vec::new();
+            let mut pruned = 0;
+            for done in &applied.lanes {
+                let ours = lane
+                    .live
+                    .front()
+                    .is_some_and(|live| live.signed.is_some() && live.header.hash() == done.hash);
+                if ours && let Some(live) = lane.live.pop_front() {
+                    pruned += 1;
+                    for (hash, _) in live.outcomes {
+                        lane.known.remove(&hash);
+                        archived.push(hash);
+                    }
+                    lane.sequencer.included();
+                }
+            }
+            lane.recount();
+            lane.feed.prune(pruned);
+            self.book.archive(&archived)?;
+            let lane = self.lanes.get_mut(&namespace).expect("from the map");
+            if lane.restored.is_some() {
+                continue;
+            }
+            if lane.live.is_empty() && lane.sequencer.open_slot().is_none() {
+                lane.sequencer.follow(lane.engine.tip());
+                continue;
+            }
+            // R6: dead by time, or because another lane block stands in its place.
+            let dead = lane
+                .live
+                .front()
+                .is_some_and(|live| lane.sequencer.is_dead(live.header.slot, applied.timestamp));
+            if dead || !lane.engine.pending_connects() {
+                self.recut(namespace, now)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Cuts everything pending anew on the finalised tip.
+    fn recut(&mut self, namespace: Namespace, now: TimestampMs) -> Result<(), GatewayError> {
+        let lane = self
+            .lanes
+            .get_mut(&namespace)
+            .expect("checked by the callers");
+        let transactions = lane.engine.clear_pending();
+        tracing::warn!(
+            %namespace, lane_blocks = lane.live.len(), transactions = transactions.len(),
+            "lane blocks are dead: their slots closed without them; cutting them anew"
+        );
+        lane.void();
+        lane.sequencer.recut(lane.engine.tip(), now);
+        let (floor, unsigned) = (lane.sequencer.floor(), lane.sequencer.unsigned());
+        super::record(
+            &mut self.records,
+            Record::Voided(Voided {
+                namespace,
+                floor,
+                unsigned,
+            }),
+        );
+        self.effects.push(Effect::Voided(namespace));
+        self.place_again(namespace, transactions, now)
+    }
+
+    /// Places transactions in order; one that has become invalid is dropped and says why (R21).
+    fn place_again(
+        &mut self,
+        namespace: Namespace,
+        transactions: Vec<Included>,
+        now: TimestampMs,
+    ) -> Result<(), GatewayError> {
+        for included in transactions {
+            let hash = included.hash();
+            if let Err(error) = self.place(namespace, included, None, now)? {
+                let reason = format!("after its lane block died: {error}");
+                self.effects.push(Effect::Dropped {
+                    namespace,
+                    hash,
+                    reason,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes up work: the chain is caught up with, so what the journal holds either is final, or
+    /// stands on the tip and goes on, or is dead and is cut anew.
+    ///
+    /// # Errors
+    /// If a rollup fails.
+    pub fn resume(&mut self, now: TimestampMs) -> Result<(), GatewayError> {
+        for namespace in self.namespaces().collect::<Vec<_>>() {
+            let lane = self.lanes.get_mut(&namespace).expect("from the map");
+            let Some(Journaled { lanes, .. }) = lane.restored.take() else {
+                continue;
+            };
+            let mut pending = Vec::new();
+            for journaled in lanes {
+                if !lane.is_final(&journaled)? {
+                    pending.push(journaled);
+                }
+            }
+            self.effects.push(Effect::Voided(namespace));
+            let lane = self.lanes.get_mut(&namespace).expect("from the map");
+            lane.sequencer.follow(lane.engine.tip());
+            if self.fresh && lane.engine.tip().height > Height::ZERO {
+                // The journal is new and the chain is not: whatever this key signed before it was
+                // lost was for the present slot and the next at most.
+                lane.sequencer.stay_silent(now);
+            }
+            let mut stands = pending
+                .first()
+                .is_none_or(|first| first.header.parent == lane.engine.tip().hash);
+            let mut restored = 0;
+            while stands && restored < pending.len() {
+                stands = self.restore(namespace, &pending[restored], now)?;
+                restored += usize::from(stands);
+            }
+            if !stands {
+                // Its promises cannot be kept as they are: cut everything anew.
+                self.recut(namespace, now)?;
+                let transactions = pending[restored..]
+                    .iter()
+                    .flat_map(|journaled| &journaled.transactions)
+                    .filter_map(|(raw, _)| included(raw));
+                self.place_again(namespace, transactions.collect(), now)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Executes a journaled lane block again and signs the same promises again. `false`: it does
+    /// not execute as promised, and nothing has been signed for it by this call.
+    fn restore(
+        &mut self,
+        namespace: Namespace,
+        journaled: &JournaledLane,
+        now: TimestampMs,
+    ) -> Result<bool, GatewayError> {
+        let lane = self
+            .lanes
+            .get_mut(&namespace)
+            .expect("checked by the callers");
+        let header = &journaled.header;
+        lane.engine.open_lane(header.clone(), self.signer.address());
+        let l2_parent = lane
+            .engine
+            .l2_parent()
+            .map(|parent| parent.hash())
+            .unwrap_or_default();
+        let mut stands = l2_parent == journaled.l2_parent || journaled.transactions.is_empty();
+        for (raw, outcome) in &journaled.transactions {
+            let executed = included(raw).map(|included| lane.engine.push(included));
+            stands &= matches!(&executed, Some(Ok(done)) if outcome_of(done) == *outcome);
+        }
+        lane.live.push_back(Live {
+            header: header.clone(),
+            l2_parent,
+            outcomes: Vec::new(),
+            signed: None,
+            offered: None,
+        });
+        if !stands {
+            tracing::error!(
+                %namespace, height = %header.height,
+                "a journaled lane block does not execute as promised"
+            );
+            lane.engine.discard_lane();
+            lane.live.pop_back();
+            return Ok(false);
+        }
+        let place = super::Place {
+            slot: header.slot,
+            seq: header.seq,
+            height: header.height,
+            parent: header.parent,
+            timestamp: header.timestamp,
+        };
+        lane.sequencer.opened(&place, now);
+        self.effects.push(Effect::Opened(header.clone()));
+        for (raw, outcome) in &journaled.transactions {
+            let lane = self.lanes.get_mut(&namespace).expect("as above");
+            let Some(included) = included(raw) else {
+                continue;
+            };
+            let live = lane.live.back_mut().expect("pushed above");
+            let index = live.outcomes.len() as u64;
+            live.outcomes.push((included.hash(), *outcome));
+            lane.known.insert(included.hash(), header.height.get());
+            lane.sequencer.pushed(1);
+            let promises = super::promises(&self.config, live, index);
+            let raw = raw.clone();
+            self.effects.push(Effect::Promise {
+                namespace,
+                raw,
+                promises,
+                ticket: None,
+            });
+        }
+        if journaled.sealed {
+            let lane = self.lanes.get_mut(&namespace).expect("as above");
+            lane.engine.seal_lane(header.clone())?;
+            lane.sequencer.sealed(header);
+            self.effects.push(Effect::Sealed(header.clone()));
+        }
+        self.lanes.get_mut(&namespace).expect("as above").recount();
+        Ok(true)
+    }
+
+    /// Starts a new segment of the journal that begins with all that is pending. Promises of final
+    /// lane blocks are made durable first, they leave the journal.
+    pub(super) fn roll(&mut self) -> Result<(), GatewayError> {
+        // What the journal drops as final must be final after a crash too.
+        self.persist()?;
+        let mut checkpoint = Vec::new();
+        for (namespace, lane) in &self.lanes {
+            let (floor, unsigned) = (lane.sequencer.floor(), lane.sequencer.unsigned());
+            super::record(
+                &mut checkpoint,
+                Record::Voided(Voided {
+                    namespace: *namespace,
+                    floor,
+                    unsigned,
+                }),
+            );
+            for (live, pending) in lane.live.iter().zip(lane.engine.pending()) {
+                let (header, l2_parent) = (live.header.clone(), live.l2_parent);
+                super::record(
+                    &mut checkpoint,
+                    Record::Opened(Opened {
+                        header: header.clone(),
+                        l2_parent,
+                    }),
+                );
+                for (included, (_, outcome)) in pending.transactions.iter().zip(&live.outcomes) {
+                    let (raw, outcome) = (included.raw.clone(), *outcome);
+                    let namespace = *namespace;
+                    super::record(
+                        &mut checkpoint,
+                        Record::Pushed(Pushed {
+                            namespace,
+                            raw,
+                            outcome,
+                        }),
+                    );
+                }
+                if pending.sealed.is_some() {
+                    super::record(&mut checkpoint, Record::Sealed(Sealed { header }));
+                }
+            }
+        }
+        self.journal.roll(&checkpoint)?;
+        Ok(())
+    }
+
+    /// Makes what was applied durable.
+    ///
+    /// # Errors
+    /// If a disk fails.
+    pub fn persist(&mut self) -> Result<(), GatewayError> {
+        self.book.sync()?;
+        for lane in self.lanes.values_mut() {
+            lane.engine.persist()?;
+        }
+        Ok(())
+    }
+}
+
+impl Lane {
+    /// Forgets what is pending.
+    fn void(&mut self) {
+        self.live.clear();
+        self.known.clear();
+        self.bytes = 0;
+    }
+
+    fn recount(&mut self) {
+        let pending = self.engine.pending();
+        self.bytes = pending
+            .map(|lane| {
+                lane.transactions
+                    .iter()
+                    .map(|tx| tx.raw.len())
+                    .sum::<usize>()
+            })
+            .sum();
+    }
+
+    /// Whether a journaled lane block is in the finalised chain.
+    fn is_final(&self, journaled: &JournaledLane) -> Result<bool, GatewayError> {
+        let row = self.engine.lane(journaled.header.height)?;
+        Ok(journaled.sealed && row.is_some_and(|row| row.hash == journaled.header.hash()))
+    }
+}
+
+/// A raw transaction with its sender.
+fn included(raw: &Bytes) -> Option<Included> {
+    let transaction = TxEnvelope::decode_2718_exact(raw).ok()?;
+    let signer = recover_signer(&transaction).ok()?;
+    Some(Included {
+        raw: raw.clone(),
+        transaction: Recovered::new_unchecked(transaction, signer),
+    })
+}

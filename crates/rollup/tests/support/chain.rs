@@ -1,0 +1,354 @@
+//! A finality chain in a test: real state, real blocks, certificates by real keys. Only the
+//! engine that would agree on the blocks is missing.
+
+#![allow(dead_code, reason = "every test file uses its own part of it")]
+
+use alloy_consensus::{Header as L1Header, SignableTransaction, TxEip1559, TxEnvelope};
+use alloy_eips::eip2718::Encodable2718;
+use alloy_genesis::{Genesis as EvmGenesis, GenesisAccount};
+use alloy_primitives::{Signature, TxKind, U256};
+use cortado_chain::{Checks, Draft, State, apply, build};
+use cortado_derive::Params;
+use cortado_evm::ChainSpec;
+use cortado_rollup::{
+    engine::{Engine, Included, RollupSpec},
+    gateway::{Gateway, GatewayConfig, Output},
+    journal::TailOf,
+    source::{Finalised, Promises, SealedLane, Submitted},
+};
+use cortado_types::{
+    Address, B256, Block, Bytes, ChainId, FinalityCertificate, Genesis, Header, L1Config,
+    LaneEntry, Namespace, NamespaceConfig, Operation, PointerMove, QuorumCertificate, Seat,
+    SeatBitmap, SeatIndex, SeatSet, SlotClock, Subject, SubjectKind, TimestampMs, View,
+    block::L1Finality,
+    bls::{self, SecretBls},
+    ecdsa::SigningKey,
+    keccak256,
+};
+use std::{collections::BTreeMap, path::Path};
+
+/// Start of slot 0, ms.
+pub const GENESIS_MS: u64 = 1_700_000_000_000;
+/// Length of a slot, ms.
+pub const SLOT_MS: u64 = 2_000;
+/// The rollup of most tests.
+pub const ROLLUP: Namespace = Namespace::new(7001);
+/// Another one.
+pub const OTHER: Namespace = Namespace::new(7002);
+
+/// A time in slot `slot`, `ms` after its start.
+pub fn at(slot: u64, ms: u64) -> TimestampMs {
+    TimestampMs::new(GENESIS_MS + slot * SLOT_MS + ms)
+}
+
+/// The proposer's key.
+pub fn proposer() -> SigningKey {
+    SigningKey::from_bytes([0x11; 32]).expect("a key")
+}
+
+/// The `n`-th user's key; funded on every rollup.
+pub fn user(n: u64) -> SigningKey {
+    SigningKey::from_bytes(keccak256(format!("user {n}")).0).expect("a key")
+}
+
+/// A transfer of `wei` from a user, signed.
+pub fn transfer(from: &SigningKey, nonce: u64, to: Address, wei: u64) -> Included {
+    custom(from, |tx| {
+        tx.nonce = nonce;
+        tx.to = TxKind::Call(to);
+        tx.value = U256::from(wei);
+    })
+}
+
+/// A transaction of the user's making.
+pub fn custom(from: &SigningKey, edit: impl FnOnce(&mut TxEip1559)) -> Included {
+    let mut tx = TxEip1559 {
+        chain_id: ROLLUP.get(),
+        gas_limit: 21_000,
+        max_fee_per_gas: 1_000_000_000,
+        max_priority_fee_per_gas: 1,
+        ..TxEip1559::default()
+    };
+    edit(&mut tx);
+    let signature = from.sign(tx.signature_hash());
+    let mut rs = [0u8; 64];
+    rs.copy_from_slice(&signature.0[..64]);
+    let signature = Signature::from_bytes_and_parity(&rs, signature.0[64] == 28);
+    let envelope = TxEnvelope::from(tx.into_signed(signature));
+    let raw = Bytes::from(envelope.encoded_2718());
+    let transaction =
+        alloy_consensus::transaction::Recovered::new_unchecked(envelope, from.address());
+    Included { raw, transaction }
+}
+
+/// The chain.
+pub struct Chain {
+    pub genesis: Genesis,
+    pub genesis_hash: B256,
+    pub state: State,
+    pub parent: Header,
+    secrets: Vec<SecretBls>,
+    l1: Vec<L1Header>,
+}
+
+fn l1_header(number: u64, parent: B256) -> L1Header {
+    L1Header {
+        number,
+        parent_hash: parent,
+        timestamp: GENESIS_MS / 1000,
+        ..L1Header::default()
+    }
+}
+
+impl Chain {
+    /// Four seats, two rollups held by [`proposer`].
+    pub fn new() -> Self {
+        Self::with_slot_bytes(64 << 20)
+    }
+
+    /// As [`Chain::new`], with this many bytes a slot and namespace.
+    pub fn with_slot_bytes(slot_bytes_max: u64) -> Self {
+        let secrets: Vec<_> = (1u8..=4)
+            .map(|n| SecretBls::derive(&[n; 32]).expect("a key"))
+            .collect();
+        let seats = secrets.iter().enumerate().map(|(i, secret)| Seat {
+            identity: B256::repeat_byte(i as u8 + 1),
+            bls: secret.public(),
+            registry_index: i as u32,
+        });
+        let anchor = l1_header(100, B256::ZERO);
+        let namespaces = [ROLLUP, OTHER].map(|namespace| NamespaceConfig {
+            namespace,
+            reserve_holder: Some(proposer().address()),
+            slot_bytes_max,
+        });
+        let genesis = Genesis {
+            chain_id: ChainId::new(42),
+            time: TimestampMs::new(GENESIS_MS),
+            slot_ms: SLOT_MS,
+            l1: L1Config {
+                chain_id: 1,
+                slot_ms: SLOT_MS,
+                slots_per_epoch: 8,
+                anchor: alloy_rlp::encode(&anchor).into(),
+            },
+            namespaces: namespaces.to_vec(),
+            seats: seats.collect(),
+            proposers: Vec::new(),
+        };
+        let state = State::genesis(&genesis).expect("a genesis");
+        let parent = state.genesis_block().header;
+        let genesis_hash = parent.hash();
+        Self {
+            genesis,
+            genesis_hash,
+            state,
+            parent,
+            secrets,
+            l1: vec![anchor],
+        }
+    }
+
+    pub fn clock(&self) -> SlotClock {
+        self.genesis.clock()
+    }
+
+    fn seats(&self) -> &SeatSet {
+        &self.state.seats
+    }
+
+    fn quorum(&self, kind: SubjectKind, hash: B256) -> QuorumCertificate {
+        let base = self.seats().base_namespace(self.genesis.chain_id);
+        let message = Subject { kind, hash }.message(&base, self.state.term);
+        let signatures: Vec<_> = (0..self.seats().quorum())
+            .map(|seat| {
+                (
+                    SeatIndex::new(seat as u32),
+                    self.secrets[seat].sign(&message),
+                )
+            })
+            .collect();
+        QuorumCertificate::aggregate(self.seats().len(), &signatures).expect("points")
+    }
+
+    /// Finalises a block of time `time` with these lane blocks; each carries its own certificate.
+    /// Those that cannot enter are left out, as a leader would.
+    pub fn finalise(&mut self, lanes: &[SealedLane], time: TimestampMs) -> Finalised {
+        self.finalise_with(lanes, Vec::new(), time)
+    }
+
+    /// Extends the L1 by one block and finalises a block that points at it.
+    pub fn move_pointer(&mut self, time: TimestampMs) -> Finalised {
+        let parent = self.l1.last().expect("the anchor").clone();
+        let header = l1_header(parent.number + 1, keccak256(alloy_rlp::encode(&parent)));
+        let raw = Bytes::from(alloy_rlp::encode(&header));
+        let sight = self.quorum(SubjectKind::Sight, keccak256(&raw));
+        self.l1.push(header);
+        let moved = PointerMove {
+            headers: vec![raw],
+            sight,
+            mover: None,
+        };
+        self.finalise_with(&[], vec![Operation::MovePointer(moved)], time)
+    }
+
+    /// Finalises a block that says `L1*` is final.
+    pub fn finalise_l1(&mut self, time: TimestampMs) -> Finalised {
+        let block = self.state.anchor();
+        let certificate = self.quorum(SubjectKind::L1Final, block.hash);
+        self.finalise_with(
+            &[],
+            vec![Operation::FinalizeL1(L1Finality { block, certificate })],
+            time,
+        )
+    }
+
+    fn finalise_with(
+        &mut self,
+        lanes: &[SealedLane],
+        operations: Vec<Operation>,
+        time: TimestampMs,
+    ) -> Finalised {
+        let runs = lanes.iter().map(|sealed| {
+            let certificate = self.quorum(SubjectKind::Available, sealed.lane.header.hash());
+            vec![LaneEntry {
+                lane: sealed.lane.clone(),
+                certificate: Some(certificate),
+            }]
+        });
+        let view = View::new(self.parent.view.get() + 1);
+        let draft = Draft {
+            view,
+            timestamp: time,
+            runs: runs.collect(),
+            operations,
+        };
+        let (block, _) = build(&self.state, &self.parent, &draft);
+        self.state = apply(&self.state, &self.parent, &block, Checks::All).expect("valid");
+        self.parent = block.header.clone();
+        let bodies = lanes
+            .iter()
+            .map(|sealed| (sealed.lane.header.hash(), sealed.body.clone()))
+            .collect();
+        let certificate = self.certify(&block);
+        Finalised::verify(
+            block,
+            certificate,
+            bodies,
+            self.genesis.chain_id,
+            self.seats(),
+        )
+        .expect("finalised")
+    }
+
+    /// A quorum's certificate over a block.
+    pub fn certify(&self, block: &Block) -> FinalityCertificate {
+        let header = &block.header;
+        let mut certificate = FinalityCertificate {
+            term: header.term,
+            view: header.view,
+            parent_view: header.parent_view,
+            payload: header.hash(),
+            signers: SeatBitmap::from_signers(self.seats().len(), (0..3).map(SeatIndex::new)),
+            signature: Default::default(),
+        };
+        let message = certificate.message(&self.seats().base_namespace(self.genesis.chain_id));
+        let parts: Vec<_> = self.secrets[..3]
+            .iter()
+            .map(|secret| secret.sign(&message))
+            .collect();
+        certificate.signature = bls::aggregate(&parts).expect("points");
+        certificate
+    }
+
+    /// What a rollup is made of.
+    pub fn rollup(&self, namespace: Namespace) -> RollupSpec {
+        let rich = GenesisAccount::default().with_balance(U256::from(10).pow(U256::from(24)));
+        let alloc = (0..64).map(|n| (user(n).address(), rich.clone()));
+        RollupSpec {
+            namespace,
+            chain: ChainSpec::rollup(namespace.get()),
+            genesis: EvmGenesis {
+                timestamp: GENESIS_MS / 1000,
+                gas_limit: 60_000_000,
+                alloc: alloc.collect(),
+                ..EvmGenesis::default()
+            },
+            params: Params {
+                import_gas: 10_000_000,
+            },
+        }
+    }
+
+    /// Opens a rollup in `dir`.
+    pub fn engine(&self, dir: &Path, namespace: Namespace) -> Engine {
+        std::fs::create_dir_all(dir).expect("a directory");
+        Engine::open(
+            dir,
+            self.rollup(namespace),
+            &self.genesis,
+            self.genesis_hash,
+        )
+        .expect("opens")
+    }
+
+    pub fn gateway_config(&self) -> GatewayConfig {
+        let namespaces = self.genesis.namespaces.iter();
+        GatewayConfig {
+            chain_id: self.genesis.chain_id,
+            clock: self.clock(),
+            lane_ms: 40,
+            namespaces: namespaces
+                .map(|config| {
+                    (
+                        config.namespace,
+                        (config.reserve_holder, config.slot_bytes_max),
+                    )
+                })
+                .collect::<BTreeMap<_, _>>(),
+        }
+    }
+
+    /// Opens a proposer of [`ROLLUP`] in `dir`; not resumed.
+    pub fn gateway(&self, dir: &Path, run: u64, tail_of: Option<TailOf>) -> Gateway {
+        let engines = vec![self.engine(&dir.join("rollup"), ROLLUP)];
+        let signer = Box::new(proposer());
+        Gateway::open(dir, self.gateway_config(), signer, engines, run, tail_of).expect("opens")
+    }
+}
+
+/// Submits and commits; the answer.
+pub fn submit(
+    gateway: &mut Gateway,
+    included: &Included,
+    now: TimestampMs,
+) -> Result<Submitted, cortado_ethrpc::SubmitError> {
+    gateway
+        .submit(ROLLUP, included.clone(), 1, now)
+        .expect("runs");
+    let Output { mut answers, .. } = gateway.commit().expect("commits");
+    assert_eq!(answers.len(), 1, "one answer for one submission");
+    answers.remove(0).1
+}
+
+/// Submits, commits, and expects promises.
+pub fn promised(gateway: &mut Gateway, included: &Included, now: TimestampMs) -> Promises {
+    match submit(gateway, included, now).expect("taken") {
+        Submitted::Promised { promises, .. } => *promises,
+        other => panic!("expected promises, got {other:?}"),
+    }
+}
+
+/// What the clock makes due, committed; then everything handed out.
+pub fn tick(gateway: &mut Gateway, now: TimestampMs) -> Vec<SealedLane> {
+    gateway.tick(now).expect("runs");
+    gateway.commit().expect("commits");
+    gateway.offers(now, u64::MAX)
+}
+
+/// Applies a finalised block and commits.
+pub fn follow(gateway: &mut Gateway, finalised: &Finalised, now: TimestampMs) {
+    gateway.commit().expect("commits");
+    gateway.apply(finalised, now).expect("applies");
+    gateway.commit().expect("commits");
+}
