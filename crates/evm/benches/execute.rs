@@ -23,7 +23,9 @@ use secp256k1::{Message, PublicKey, SecretKey, ecdsa::RecoverableSignature};
 
 const CHAIN_ID: u64 = 1337;
 const SENDERS: usize = 1_000;
+/// Transactions of each sender.
 const ROUNDS: u64 = 20;
+const RUNS: usize = 7;
 /// Transactions in a block: a second of a busy rollup.
 const BLOCK_TXS: usize = 1_000;
 /// Adds calldata word 1 to the slot named by calldata word 0, as a token transfer does twice.
@@ -101,7 +103,7 @@ fn token_address() -> Address {
 }
 
 /// Transactions per second of nothing but signatures and execution, on one thread.
-fn bare(load: &Load) -> f64 {
+fn run_bare(load: &Load) -> f64 {
     let mut db = CacheDB::new(EmptyDB::new());
     for (address, account) in &load.genesis.alloc {
         let mut info = AccountInfo::from_balance(account.balance);
@@ -140,7 +142,7 @@ fn bare(load: &Load) -> f64 {
 }
 
 /// Transactions per second of whole blocks, roots included.
-fn blocks(load: &Load, recover: impl Fn(&[TxEnvelope]) -> Vec<Address>) -> f64 {
+fn run_blocks(load: &Load, recover: impl Fn(&[TxEnvelope]) -> Vec<Address>) -> f64 {
     let spec = ChainSpec {
         gas_limit: 200_000_000,
         ..ChainSpec::rollup(CHAIN_ID)
@@ -162,11 +164,6 @@ fn blocks(load: &Load, recover: impl Fn(&[TxEnvelope]) -> Vec<Address>) -> f64 {
         head = builder.finish().expect("system contracts work");
     }
     load.txs.len() as f64 / start.elapsed().as_secs_f64()
-}
-
-/// The best of a few runs: what the code can do, not what the machine was busy with.
-fn best(run: impl Fn() -> f64) -> f64 {
-    (0..5).map(|_| run()).fold(0.0, f64::max)
 }
 
 fn main() {
@@ -193,9 +190,13 @@ fn main() {
                 .collect()
         };
         let all_cores = |txs: &[TxEnvelope]| recover_signers(txs).expect("signed");
-        let bare = best(|| bare(load));
-        let single = best(|| blocks(load, one_by_one));
-        let parallel = best(|| blocks(load, all_cores));
+        // In turns, and the best of each: what the code can do, not what the machine was busy with.
+        let (mut bare, mut single, mut parallel) = (0f64, 0f64, 0f64);
+        for _ in 0..RUNS {
+            bare = bare.max(run_bare(load));
+            single = single.max(run_blocks(load, one_by_one));
+            parallel = parallel.max(run_blocks(load, all_cores));
+        }
         println!(
             "{}: bare ecrecover + revm {bare:.0} tx/s; blocks with roots {single:.0} tx/s on one \
              thread (ratio {:.2}), {parallel:.0} tx/s with parallel recovery (ratio {:.2})",

@@ -51,7 +51,8 @@ fn credits_are_part_of_what_is_executed() {
 #[test]
 fn a_forged_header_field_is_named() {
     let (spec, genesis, done) = example();
-    let forgeries: [(&str, fn(&mut Header)); 12] = [
+    type Forgery = fn(&mut Header);
+    let forgeries: [(&str, Forgery); 12] = [
         ("state_root", |h| h.state_root = B256::ZERO),
         ("receipts_root", |h| h.receipts_root = B256::ZERO),
         ("transactions_root", |h| h.transactions_root = B256::ZERO),

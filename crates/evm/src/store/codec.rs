@@ -180,3 +180,6 @@ impl StoredAccount {
         decode("account", bytes)
     }
 }
+
+#[cfg(test)]
+mod tests;

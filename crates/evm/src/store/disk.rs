@@ -6,8 +6,8 @@ use std::{collections::BTreeMap, path::Path, sync::Arc};
 use alloy_consensus::{Header, Sealed};
 use alloy_primitives::{B256, U256, keccak256};
 use redb::{
-    Database, DatabaseError, ReadTransaction, ReadableDatabase, ReadableTable, StorageError,
-    TableDefinition, WriteTransaction,
+    Database, DatabaseError, ReadTransaction, ReadableDatabase, ReadableTable, StorageBackend,
+    StorageError, TableDefinition, WriteTransaction,
 };
 
 use super::{
@@ -104,7 +104,11 @@ impl Disk {
     }
 
     pub(super) fn in_memory() -> Result<Self, StoreError> {
-        let backend = redb::backends::InMemoryBackend::new();
+        Self::on(redb::backends::InMemoryBackend::new())
+    }
+
+    /// On any storage; what of it survives a crash is for the storage to say.
+    pub(super) fn on(backend: impl StorageBackend) -> Result<Self, StoreError> {
         let db = Database::builder()
             .create_with_backend(backend)
             .map_err(open_failed)?;

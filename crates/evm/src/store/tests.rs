@@ -1,4 +1,5 @@
 mod damage;
+mod power_cut;
 
 use std::sync::Arc;
 
@@ -86,8 +87,8 @@ fn a_reorg_names_what_left_and_what_came() {
     let genesis = store.head();
     let tx = Wallet::new(1).transfer(Address::repeat_byte(7), 1);
     let a1 = extend_salted(&store, &genesis, &[], 1);
-    let a2 = extend_salted(&store, &a1, &[tx.clone()], 1);
-    let b1 = extend_salted(&store, &genesis, &[tx.clone()], 2);
+    let a2 = extend_salted(&store, &a1, std::slice::from_ref(&tx), 1);
+    let b1 = extend_salted(&store, &genesis, std::slice::from_ref(&tx), 2);
     let b2 = extend_salted(&store, &b1, &[], 2);
     let b3 = extend_salted(&store, &b2, &[], 2);
 

@@ -54,7 +54,7 @@ fn a_nonce_already_used_is_too_low() {
     let (spec, genesis) = l1();
     let mut alice = Wallet::new(1);
     let first = alice.transfer(TO, 1);
-    let parent = block(&spec, &genesis, &[first.clone()]);
+    let parent = block(&spec, &genesis, std::slice::from_ref(&first));
     let rejection = rejected_by(&spec, &parent, &first);
     assert_eq!(
         rejection,

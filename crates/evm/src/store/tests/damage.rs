@@ -1,6 +1,6 @@
 //! Data directories that must be refused, each by its name.
 
-use redb::{Database, ReadableDatabase, TableDefinition};
+use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 
 use super::*;
 
@@ -30,22 +30,16 @@ fn set_meta(dir: &TempDir, key: &str, value: &[u8]) {
     transaction.commit().unwrap();
 }
 
-/// Flips the last bit of the first value of a table whose values are bytes.
-fn flip<K: redb::Key + 'static>(dir: &TempDir, table: TableDefinition<'_, K, &[u8]>)
-where
-    for<'a> K: redb::Key<SelfType<'a> = K> + Copy,
-{
+/// Flips the last bit of the first body.
+fn flip_a_bit_of_the_first_body(dir: &TempDir) {
+    let bodies: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("bodies");
     let db = database(dir);
     let transaction = db.begin_write().unwrap();
     {
-        use redb::ReadableTable;
-        let mut table = transaction.open_table(table).unwrap();
-        let (key, mut value) = {
-            let (key, value) = table.first().unwrap().unwrap();
-            (key.value(), value.value().to_vec())
-        };
-        *value.last_mut().unwrap() ^= 1;
-        table.insert(key, value.as_slice()).unwrap();
+        let mut table = transaction.open_table(bodies).unwrap();
+        let mut body = table.get(0).unwrap().unwrap().value().to_vec();
+        *body.last_mut().unwrap() ^= 1;
+        table.insert(0, body.as_slice()).unwrap();
     }
     transaction.commit().unwrap();
 }
@@ -173,7 +167,7 @@ fn rotten_code_and_rotten_unfinalised_blocks_are_refused() {
 #[test]
 fn a_rotten_old_block_is_an_error_when_read_and_no_block() {
     let (dir, blocks) = closed();
-    flip(&dir, TableDefinition::<u64, &[u8]>::new("bodies"));
+    flip_a_bit_of_the_first_body(&dir);
     let store = open(dir.path()).unwrap();
     let read = store.block_by_number(0);
     assert!(matches!(read, Err(StoreError::Corrupt(_))), "{read:?}");
