@@ -109,8 +109,11 @@ pub struct L1NodeStatus {
     pub head: Option<L1Ref>,
     /// Its newest finalised block.
     pub finalized: Option<L1Ref>,
-    /// Whether a beacon node is configured and answers; without one the lookahead is off.
+    /// Whether a beacon node is configured and answers.
     pub beacon: bool,
+    /// The last L1 slot whose proposer is known; none without a beacon: the lookahead is off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lookahead_until_slot: Option<u64>,
     /// Why it is not connected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,

@@ -42,7 +42,9 @@ pub enum HomeError {
         want: String,
     },
     /// Written by a newer version.
-    #[error("data directory {path} has format {got}, this version reads up to {FORMAT}; use the newer version")]
+    #[error(
+        "data directory {path} has format {got}, this version reads up to {FORMAT}; use the newer version"
+    )]
     Newer {
         /// The directory.
         path: PathBuf,
@@ -64,7 +66,10 @@ impl Home {
     /// # Errors
     /// [`HomeError`] if it is in use, of another kind, or newer.
     pub fn open(path: &Path, kind: &str) -> Result<Self, HomeError> {
-        let io = |source| HomeError::Io { path: path.into(), source };
+        let io = |source| HomeError::Io {
+            path: path.into(),
+            source,
+        };
         fs::create_dir_all(path).map_err(io)?;
         let lock = OpenOptions::new()
             .create(true)
@@ -86,7 +91,10 @@ impl Home {
             }
             Err(error) => return Err(io(error)),
         }
-        Ok(Self { path: path.into(), _lock: lock })
+        Ok(Self {
+            path: path.into(),
+            _lock: lock,
+        })
     }
 
     /// The directory.
@@ -107,7 +115,10 @@ fn check_format(path: &Path, kind: &str, text: &str) -> Result<(), HomeError> {
         return Err(mismatch());
     }
     if got > FORMAT {
-        return Err(HomeError::Newer { path: path.into(), got });
+        return Err(HomeError::Newer {
+            path: path.into(),
+            got,
+        });
     }
     Ok(())
 }
@@ -126,12 +137,18 @@ pub fn write_atomically(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> 
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let mut file =
-        OpenOptions::new().write(true).create_new(true).mode(mode).open(&temporary)?;
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(mode)
+        .open(&temporary)?;
     file.write_all(bytes)?;
     file.sync_all()?;
     fs::rename(&temporary, path)?;
-    if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+    if let Some(parent) = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+    {
         File::open(parent)?.sync_all()?;
     }
     Ok(())
@@ -177,6 +194,9 @@ mod tests {
         let dir = temporary();
         fs::write(dir.path().join(FORMAT_FILE), [0xff, 0xfe]).expect("written");
         assert!(Home::open(dir.path(), "attester").is_err());
-        assert_eq!(fs::read(dir.path().join(FORMAT_FILE)).expect("kept"), [0xff, 0xfe]);
+        assert_eq!(
+            fs::read(dir.path().join(FORMAT_FILE)).expect("kept"),
+            [0xff, 0xfe]
+        );
     }
 }

@@ -122,8 +122,14 @@ impl SeatKeys {
     /// # Errors
     /// If a secret is not a key.
     pub fn seat(&self, registry_index: u32) -> Result<Seat, HostError> {
-        let secret = self.secret_bls().map_err(|_| cortado_consensus::scheme::KeyError::Secret)?;
-        Ok(Seat { identity: identity_of(&self.identity.0)?, bls: secret.public(), registry_index })
+        let secret = self
+            .secret_bls()
+            .map_err(|_| cortado_consensus::scheme::KeyError::Secret)?;
+        Ok(Seat {
+            identity: identity_of(&self.identity.0)?,
+            bls: secret.public(),
+            registry_index,
+        })
     }
 
     /// Proof that whoever registers the key holds its secret.
@@ -134,7 +140,9 @@ impl SeatKeys {
         &self,
         chain_id: ChainId,
     ) -> Result<SignatureBytes, cortado_types::bls::BlsError> {
-        Ok(self.secret_bls()?.prove_possession(&possession_namespace(chain_id)))
+        Ok(self
+            .secret_bls()?
+            .prove_possession(&possession_namespace(chain_id)))
     }
 }
 
@@ -169,14 +177,23 @@ impl ProposerKeys {
 /// # Errors
 /// [`KeyFileError`]; it never repeats the content.
 pub fn load<T: DeserializeOwned>(path: &Path) -> Result<T, KeyFileError> {
-    let io = |source| KeyFileError::Io { path: path.into(), source };
+    let io = |source| KeyFileError::Io {
+        path: path.into(),
+        source,
+    };
     let metadata = fs::metadata(path).map_err(io)?;
     let mode = metadata.permissions().mode() & 0o7777;
     if mode & FORBIDDEN_MODE != 0 {
-        return Err(KeyFileError::Mode { path: path.into(), mode });
+        return Err(KeyFileError::Mode {
+            path: path.into(),
+            mode,
+        });
     }
     if metadata.len() > KEY_FILE_BYTES_MAX {
-        return Err(KeyFileError::TooLong { path: path.into(), size: metadata.len() });
+        return Err(KeyFileError::TooLong {
+            path: path.into(),
+            size: metadata.len(),
+        });
     }
     let text = fs::read_to_string(path).map_err(io)?;
     toml::from_str(&text).map_err(|error| KeyFileError::Malformed {
@@ -194,8 +211,10 @@ pub fn save<T: Serialize>(path: &Path, keys: &T) -> Result<(), KeyFileError> {
         path: path.into(),
         reason: error.to_string(),
     })?;
-    write_atomically(path, text.as_bytes(), 0o600)
-        .map_err(|source| KeyFileError::Io { path: path.into(), source })
+    write_atomically(path, text.as_bytes(), 0o600).map_err(|source| KeyFileError::Io {
+        path: path.into(),
+        source,
+    })
 }
 
 #[cfg(test)]
@@ -203,7 +222,10 @@ mod tests {
     use super::*;
 
     fn keys() -> SeatKeys {
-        SeatKeys { identity: Secret([1; 32]), bls: Secret([2; 32]) }
+        SeatKeys {
+            identity: Secret([1; 32]),
+            bls: Secret([2; 32]),
+        }
     }
 
     #[test]

@@ -1,4 +1,11 @@
 //! Run an attester: storage, L1 watcher, HTTP API.
 
 pub mod api;
+pub mod attester;
+pub mod chain_reader;
+pub mod clock;
+pub mod home;
+pub mod index;
+pub mod keys;
+pub mod l1;
 pub mod reader;

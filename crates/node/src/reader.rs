@@ -95,8 +95,9 @@ pub trait ChainReader: Send + Sync + 'static {
     /// The height of a finalised block by its hash.
     fn height_of(&self, hash: B256) -> Reading<'_, Option<Height>>;
 
-    /// The block's own certificate; a block that became final through a descendant may have none.
-    fn certificate(&self, height: Height) -> Reading<'_, Option<FinalityCertificate>>;
+    /// The certificate of the lowest block at or above `height` that has one, with that block's
+    /// height: a block that became final through a descendant may have none of its own.
+    fn certificate(&self, height: Height) -> Reading<'_, Option<(Height, FinalityCertificate)>>;
 
     /// The block that carries a lane block.
     fn place_of_lane(

@@ -24,24 +24,19 @@ impl Shared {
     /// through a descendant, and then there is none of its own.
     pub(super) async fn finality(&self, height: Height) -> Result<Finality, ApiError> {
         let block = self.block(height).await?;
-        let mut descendants = Vec::new();
-        let mut at = height;
-        loop {
-            if let Some(certificate) = self.reader.certificate(at).await? {
-                let tip = descendants.last().unwrap_or(&block.header);
-                let namespace = base_namespace(tip.chain_id, tip.seats_hash);
-                let certificate =
-                    CertificateView::new(height, &certificate, namespace, &descendants);
-                return Ok(Finality { block, certificate });
-            }
-            if descendants.len() == DESCENDANTS_MAX {
-                return Err(ApiError::no_certificate(height));
-            }
-            at = at.next().ok_or_else(|| ApiError::no_certificate(height))?;
-            match self.reader.block(at).await? {
-                Some(next) => descendants.push(next.header.clone()),
-                None => return Err(ApiError::no_certificate(height)),
-            }
+        let missing = || ApiError::no_certificate(height);
+        let (at, certificate) = self.reader.certificate(height).await?.ok_or_else(missing)?;
+        let count = at.get().saturating_sub(height.get());
+        if count > DESCENDANTS_MAX as u64 {
+            return Err(missing());
         }
+        let mut descendants = Vec::new();
+        for next in height.get() + 1..=at.get() {
+            descendants.push(self.block(Height::new(next)).await?.header.clone());
+        }
+        let tip = descendants.last().unwrap_or(&block.header);
+        let namespace = base_namespace(tip.chain_id, tip.seats_hash);
+        let certificate = CertificateView::new(height, &certificate, namespace, &descendants);
+        Ok(Finality { block, certificate })
     }
 }

@@ -4,6 +4,7 @@ use super::{
     ApiError, Shared, openapi,
     params::{self, Query},
 };
+use crate::clock::now;
 use axum::{
     Json,
     extract::{Path, RawQuery, State},
@@ -11,22 +12,12 @@ use axum::{
     response::IntoResponse,
 };
 use cortado_client::api::{SeatsView, Status};
-use cortado_types::{Genesis, Term, TimestampMs};
+use cortado_types::{Genesis, Term};
 use serde_json::{Value, json};
-use std::{
-    sync::Arc,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::sync::Arc;
 
 /// The type that Prometheus asks for.
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-
-pub(super) fn now() -> TimestampMs {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    TimestampMs::new(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
-}
 
 pub(super) async fn status(
     State(shared): State<Shared>,

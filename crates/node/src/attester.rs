@@ -1,0 +1,302 @@
+//! The attester: one or more seats, the API, the watch on L1.
+
+use crate::{
+    api::{self, Server},
+    chain_reader::NodeReader,
+    home::{Home, HomeError},
+    index::{Index, IndexError},
+    keys::{self, KeyFileError, SeatKeys},
+    reader::LocalStatus,
+};
+use cortado_consensus::{
+    engine::Tuning,
+    host::{Host, HostConfig, HostError},
+    lanes::Keep,
+    node::Role,
+};
+use cortado_types::{B256, Genesis, Identity, limits::LAG_MS};
+use serde::{Deserialize, Serialize};
+use std::{
+    collections::BTreeMap,
+    io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+use thiserror::Error;
+use tokio::sync::watch;
+
+/// A genesis names seats and namespaces; a longer file is a wrong one.
+pub const GENESIS_BYTES_MAX: u64 = 64 << 20;
+
+/// Bodies are kept at least this long, ms: an hour covers a restart and a catch-up.
+pub const RETENTION_MS_MIN: u64 = 3_600_000;
+
+/// One seat of this attester.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SeatConfig {
+    /// Its key file.
+    pub keys: PathBuf,
+    /// Where it listens for peers.
+    pub listen: SocketAddr,
+}
+
+/// Where a seat of the chain can be reached.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PeerConfig {
+    /// Its ed25519 identity.
+    pub identity: Identity,
+    /// Its address.
+    pub address: SocketAddr,
+}
+
+/// An L1 node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct L1NodeConfig {
+    /// Ethereum JSON-RPC over HTTP.
+    pub rpc: String,
+    /// Beacon REST; without it the proposer lookahead is off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub beacon: Option<String>,
+}
+
+/// What an attester is made from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AttesterConfig {
+    /// The genesis file.
+    pub genesis: PathBuf,
+    /// Where everything is kept.
+    pub data_dir: PathBuf,
+    /// Where the API listens.
+    pub api: SocketAddr,
+    /// Whether peers may have private addresses: yes on one machine, no on the Internet.
+    #[serde(default)]
+    pub allow_private_peers: bool,
+    /// How long bodies are kept, ms.
+    #[serde(default = "default_retention_ms")]
+    pub retention_ms: u64,
+    /// Threads of each seat's engine.
+    #[serde(default = "default_worker_threads")]
+    pub worker_threads: usize,
+    /// The L1 node. Without one the attester votes on blocks and sees nothing of L1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub l1: Option<L1NodeConfig>,
+    /// Seats of this attester.
+    pub seats: Vec<SeatConfig>,
+    /// Addresses of all seats of the chain.
+    pub peers: Vec<PeerConfig>,
+}
+
+/// Two weeks: longer than the fallback timeout and the settlement window together.
+const fn default_retention_ms() -> u64 {
+    14 * 24 * 3_600_000
+}
+
+const fn default_worker_threads() -> usize {
+    2
+}
+
+/// Why an attester does not start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// The genesis file cannot be read.
+    #[error("genesis {path}: {reason}")]
+    Genesis {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// A node without seats is no attester.
+    #[error("seats is empty: an attester needs at least one")]
+    NoSeats,
+    /// Too short for anybody to catch up.
+    #[error("retention_ms is {got}, the least is {RETENTION_MS_MIN}")]
+    Retention {
+        /// Given, ms.
+        got: u64,
+    },
+    /// No threads, no engine.
+    #[error("worker_threads is 0, the least is 1")]
+    WorkerThreads,
+    /// The data directory is refused.
+    #[error(transparent)]
+    Home(#[from] HomeError),
+    /// A key file is refused.
+    #[error(transparent)]
+    Keys(#[from] KeyFileError),
+    /// A key is out of range.
+    #[error("key file {path}: the BLS secret is not a valid scalar")]
+    Scalar {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A seat does not start.
+    #[error("seat {identity}: {source}")]
+    Seat {
+        /// Its identity.
+        identity: Identity,
+        /// Why.
+        source: HostError,
+    },
+    /// A secret is not a key.
+    #[error(transparent)]
+    Host(#[from] HostError),
+    /// The index cannot be used.
+    #[error(transparent)]
+    Index(#[from] IndexError),
+    /// The API has nothing to read from.
+    #[error("{0}")]
+    Reader(String),
+    /// The API's address is taken.
+    #[error("the API cannot listen on {address}: {source}")]
+    Api {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// Reads a genesis file.
+///
+/// # Errors
+/// If it is too long, not a genesis, or contradicts itself.
+pub fn load_genesis(path: &Path) -> Result<Arc<Genesis>, StartError> {
+    let wrong = |reason: String| StartError::Genesis {
+        path: path.into(),
+        reason,
+    };
+    let size = std::fs::metadata(path)
+        .map_err(|error| wrong(error.to_string()))?
+        .len();
+    if size > GENESIS_BYTES_MAX {
+        return Err(wrong(format!(
+            "{size} bytes, the limit is {GENESIS_BYTES_MAX}"
+        )));
+    }
+    let text = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
+    let genesis: Genesis = serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
+    genesis
+        .validate()
+        .map_err(|error| wrong(error.to_string()))?;
+    Ok(Arc::new(genesis))
+}
+
+/// A running attester.
+pub struct Attester {
+    hosts: Vec<Host>,
+    server: Server,
+    reader: Arc<NodeReader>,
+    _local: watch::Sender<LocalStatus>,
+    _home: Home,
+}
+
+impl Attester {
+    /// Starts an attester: opens or creates its data directory, goes on where it was, serves.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub async fn start(config: AttesterConfig) -> Result<Self, StartError> {
+        if config.seats.is_empty() {
+            return Err(StartError::NoSeats);
+        }
+        if config.retention_ms < RETENTION_MS_MIN.max(LAG_MS) {
+            return Err(StartError::Retention {
+                got: config.retention_ms,
+            });
+        }
+        if config.worker_threads == 0 {
+            return Err(StartError::WorkerThreads);
+        }
+        let genesis = load_genesis(&config.genesis)?;
+        let home = Home::open(&config.data_dir, "attester")?;
+        let mut hosts = Vec::new();
+        let mut own_seats = Vec::new();
+        for seat in &config.seats {
+            let secrets: SeatKeys = keys::load(&seat.keys)?;
+            let identity = cortado_consensus::host::identity_of(&secrets.identity.0)?;
+            let secret = secrets.secret_bls().map_err(|_| StartError::Scalar {
+                path: seat.keys.clone(),
+            })?;
+            let host = HostConfig {
+                genesis: genesis.clone(),
+                identity: secrets.identity.0,
+                role: Role::Seat { secret },
+                keep: Keep::All,
+                retention_ms: config.retention_ms,
+                directory: home.path().join(format!("seat-{}", short(&identity))),
+                listen: seat.listen,
+                seats: addresses(&config.peers),
+                allow_private: config.allow_private_peers,
+                tuning: Tuning::default(),
+                worker_threads: config.worker_threads,
+            };
+            let host = Host::start(host)
+                .await
+                .map_err(|source| StartError::Seat { identity, source })?;
+            hosts.push(host);
+            own_seats.push(identity);
+        }
+        let (local, status) = watch::channel(LocalStatus {
+            own_seats,
+            ..LocalStatus::default()
+        });
+        let index = Index::open(&home.path().join("index.redb"))?;
+        let node = hosts[0].node().clone();
+        let reader = NodeReader::start(genesis, node, index, status, hosts[0].metrics())
+            .await
+            .map_err(|error| StartError::Reader(format!("{error:#}")))?;
+        let server = api::serve(config.api, reader.clone())
+            .await
+            .map_err(|source| StartError::Api {
+                address: config.api,
+                source,
+            })?;
+        Ok(Self {
+            hosts,
+            server,
+            reader,
+            _local: local,
+            _home: home,
+        })
+    }
+
+    /// The API's URL.
+    pub fn url(&self) -> String {
+        self.server.url()
+    }
+
+    /// What the API reads.
+    pub fn reader(&self) -> &Arc<NodeReader> {
+        &self.reader
+    }
+
+    /// Resolves when a seat has ended by itself.
+    pub async fn failed(&self) {
+        futures::future::select_all(self.hosts.iter().map(|host| Box::pin(host.ended()))).await;
+    }
+
+    /// Stops serving, then voting, then lets go of the directory.
+    pub async fn stop(self) {
+        self.server.stop().await;
+        futures::future::join_all(self.hosts.into_iter().map(Host::stop)).await;
+    }
+}
+
+/// Addresses by identity.
+pub(crate) fn addresses(peers: &[PeerConfig]) -> BTreeMap<Identity, SocketAddr> {
+    peers
+        .iter()
+        .map(|peer| (peer.identity, peer.address))
+        .collect()
+}
+
+/// Enough of an identity to tell directories apart.
+pub(crate) fn short(identity: &B256) -> String {
+    alloy_primitives::hex::encode(&identity[..4])
+}

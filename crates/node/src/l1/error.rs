@@ -1,0 +1,115 @@
+//! What can go wrong with an L1 node.
+
+use cortado_types::B256;
+use thiserror::Error;
+
+/// Why an L1 node gives no usable answer. All of it may pass: the watcher asks again.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum L1Error {
+    /// Not a URL.
+    #[error("{url} is not a URL of an L1 node: {reason}")]
+    Url {
+        /// As given.
+        url: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Not reached, or the connection broke.
+    #[error("L1 node {host}: {reason}")]
+    Transport {
+        /// Its host and port, without what may be secret in its URL.
+        host: String,
+        /// What happened.
+        reason: String,
+    },
+    /// More bytes than any honest answer.
+    #[error("answer to {method} is longer than {limit} bytes")]
+    TooLong {
+        /// What was asked.
+        method: String,
+        /// The limit, bytes.
+        limit: usize,
+    },
+    /// The node refuses.
+    #[error("{method}: error {code}: {message}")]
+    Refused {
+        /// What was asked.
+        method: String,
+        /// JSON-RPC code, or HTTP status.
+        code: i64,
+        /// Its words.
+        message: String,
+    },
+    /// Not the JSON it should be.
+    #[error("answer to {method} is malformed: {reason}")]
+    Malformed {
+        /// What was asked.
+        method: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The node's header does not hash to the hash it came with.
+    #[error("header {number} came with hash {claimed} and hashes to {hash}")]
+    Hash {
+        /// Its number.
+        number: u64,
+        /// What the node says.
+        claimed: B256,
+        /// What it is.
+        hash: B256,
+    },
+    /// An answer to another question.
+    #[error("asked for block {want}, got {got}")]
+    Other {
+        /// What was asked for.
+        want: String,
+        /// What came.
+        got: String,
+    },
+    /// A header that does not link to its child.
+    #[error("block {number} has {parent_number} as parent, which is not one below it")]
+    Link {
+        /// The child.
+        number: u64,
+        /// Number of the block it names as parent.
+        parent_number: u64,
+    },
+    /// Another chain.
+    #[error("L1 node is of chain {got}, the genesis names {want}")]
+    ChainId {
+        /// The node's.
+        got: u64,
+        /// Ours.
+        want: u64,
+    },
+    /// The node's chain leaves ours below what is final.
+    #[error("block {number} ({hash}) of the L1 node is not on {fin}, which the chain holds final")]
+    OffFinal {
+        /// Where the walk ended.
+        number: u64,
+        /// Its hash.
+        hash: B256,
+        /// `L1fin`.
+        fin: B256,
+    },
+    /// The beacon counts time otherwise than the genesis.
+    #[error("beacon has {what} {got}, the genesis says {want}")]
+    Spec {
+        /// Which figure.
+        what: &'static str,
+        /// The beacon's.
+        got: u64,
+        /// The genesis'.
+        want: u64,
+    },
+}
+
+impl L1Error {
+    /// Whether the node said something that cannot be true.
+    pub const fn is_lie(&self) -> bool {
+        matches!(
+            self,
+            Self::Hash { .. } | Self::Other { .. } | Self::Link { .. }
+        )
+    }
+}

@@ -1,0 +1,170 @@
+//! Ethereum JSON-RPC, as little as a watcher needs; every header's hash is recomputed.
+
+use super::{
+    error::L1Error,
+    http::{Http, words},
+};
+use cortado_types::{B256, Bytes, L1Ref, keccak256};
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::{Value, json};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// An L1 header with the RLP that hashes to its hash.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VerifiedHeader {
+    /// Number and hash.
+    pub block: L1Ref,
+    /// Its parent's hash.
+    pub parent: B256,
+    /// L1 block time, seconds.
+    pub timestamp: u64,
+    /// RLP of the header.
+    pub raw: Bytes,
+}
+
+/// An L1 node's JSON-RPC.
+#[derive(Debug)]
+pub struct L1Rpc {
+    http: Http,
+    id: AtomicU64,
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    id: Option<u64>,
+    #[serde(default)]
+    result: Value,
+    error: Option<Refusal>,
+}
+
+#[derive(Deserialize)]
+struct Refusal {
+    code: i64,
+    message: String,
+}
+
+#[derive(Deserialize)]
+struct RpcHeader {
+    hash: B256,
+    #[serde(flatten)]
+    header: alloy_consensus::Header,
+}
+
+impl L1Rpc {
+    /// A client of the node at `url`.
+    ///
+    /// # Errors
+    /// If `url` is none.
+    pub fn new(url: &str) -> Result<Self, L1Error> {
+        Ok(Self {
+            http: Http::new(url)?,
+            id: AtomicU64::new(1),
+        })
+    }
+
+    /// EIP-155 id of its chain.
+    ///
+    /// # Errors
+    /// [`L1Error`] if it does not answer well.
+    pub async fn chain_id(&self) -> Result<u64, L1Error> {
+        let text: String = self.call("eth_chainId", json!([])).await?;
+        let digits = text.strip_prefix("0x").unwrap_or(&text);
+        u64::from_str_radix(digits, 16).map_err(|error| L1Error::Malformed {
+            method: "eth_chainId".to_owned(),
+            reason: error.to_string(),
+        })
+    }
+
+    /// The header behind a tag (`latest`, `finalized`); `None` if the node has none.
+    ///
+    /// # Errors
+    /// [`L1Error`] if it does not answer well or lies.
+    pub async fn tagged(&self, tag: &str) -> Result<Option<VerifiedHeader>, L1Error> {
+        self.header("eth_getBlockByNumber", tag).await
+    }
+
+    /// The header of a number on the node's present chain.
+    ///
+    /// # Errors
+    /// [`L1Error`] if it does not answer well or lies.
+    pub async fn by_number(&self, number: u64) -> Result<Option<VerifiedHeader>, L1Error> {
+        let found = self
+            .header("eth_getBlockByNumber", &format!("{number:#x}"))
+            .await?;
+        match &found {
+            Some(header) if header.block.number != number => Err(L1Error::Other {
+                want: number.to_string(),
+                got: header.block.number.to_string(),
+            }),
+            _ => Ok(found),
+        }
+    }
+
+    /// The header of a hash, on whatever fork.
+    ///
+    /// # Errors
+    /// [`L1Error`] if it does not answer well or lies.
+    pub async fn by_hash(&self, hash: B256) -> Result<Option<VerifiedHeader>, L1Error> {
+        let found = self.header("eth_getBlockByHash", &hash.to_string()).await?;
+        match &found {
+            Some(header) if header.block.hash != hash => Err(L1Error::Other {
+                want: hash.to_string(),
+                got: header.block.hash.to_string(),
+            }),
+            _ => Ok(found),
+        }
+    }
+
+    async fn header(&self, method: &str, which: &str) -> Result<Option<VerifiedHeader>, L1Error> {
+        let found: Option<RpcHeader> = self.call(method, json!([which, false])).await?;
+        found.map(verify).transpose()
+    }
+
+    async fn call<T: DeserializeOwned>(&self, method: &str, params: Value) -> Result<T, L1Error> {
+        let id = self.id.fetch_add(1, Ordering::Relaxed);
+        let body = json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params });
+        let bytes = self.http.post(method, &body).await?;
+        let malformed = |error: serde_json::Error| L1Error::Malformed {
+            method: method.to_owned(),
+            reason: words(&error.to_string()),
+        };
+        let answer: Answer = serde_json::from_slice(&bytes).map_err(malformed)?;
+        if let Some(Refusal { code, message }) = answer.error {
+            let (method, message) = (method.to_owned(), words(&message));
+            return Err(L1Error::Refused {
+                method,
+                code,
+                message,
+            });
+        }
+        if answer.id != Some(id) {
+            let got = format!("the answer to request {:?}", answer.id);
+            return Err(L1Error::Other {
+                want: format!("of request {id}"),
+                got,
+            });
+        }
+        serde_json::from_value(answer.result).map_err(malformed)
+    }
+}
+
+/// The hash is of our own encoding of the fields; a header with fields that we do not know (a
+/// hard fork ahead of us) fails here too, and must: we could not follow it.
+fn verify(found: RpcHeader) -> Result<VerifiedHeader, L1Error> {
+    let raw = Bytes::from(alloy_rlp::encode(&found.header));
+    let hash = keccak256(&raw);
+    let number = found.header.number;
+    if hash != found.hash {
+        return Err(L1Error::Hash {
+            number,
+            claimed: found.hash,
+            hash,
+        });
+    }
+    Ok(VerifiedHeader {
+        block: L1Ref { number, hash },
+        parent: found.header.parent_hash,
+        timestamp: found.header.timestamp,
+        raw,
+    })
+}
