@@ -1,14 +1,29 @@
-//! The simulated world: many identities in one process, on a network and a clock that obey.
+//! The simulated world: many identities in one process, on a network, a clock and disks that obey.
 //!
-//! Everything above the transport is the production code. Nothing here is reachable from it.
+//! Everything above the transport is the production code; only runtime and transport differ.
+//! Nothing here is reachable from production code.
 
 use crate::{
-    network::{CHANNELS, Links},
+    engine::Tuning,
+    lanes::Keep,
+    network::{CHANNELS, Links, MESSAGE_BYTES_MAX},
+    node::{self, Node, Role},
     runtime::Transport,
+    scheme::{BlsScheme, CheapScheme, Scheme, bls_scheme, cheap_scheme, identity},
 };
-use commonware_cryptography::ed25519;
-use commonware_p2p::simulated::{Control, Link, Manager, Oracle, Receiver, Sender};
-use commonware_runtime::deterministic;
+use commonware_cryptography::{Signer as _, ed25519};
+use commonware_p2p::simulated::{self, Control, Link, Manager, Network, Oracle, Receiver, Sender};
+use commonware_runtime::{Handle, Spawner as _, Supervisor as _, deterministic};
+use commonware_utils::NZUsize;
+use cortado_types::{
+    ChainId, Genesis, L1Config, NamespaceConfig, Seat, SeatSet, TimestampMs, bls::SecretBls,
+    ecdsa::SigningKey,
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    num::NonZeroUsize,
+    sync::Arc,
+};
 
 /// The simulated network.
 pub struct Simulated;
@@ -40,19 +55,283 @@ pub async fn links(oracle: &SimulatedOracle, me: &ed25519::PublicKey) -> Links<S
     Links::in_order(links)
 }
 
-/// Links every identity with every other in both directions.
-///
-/// # Panics
-/// As [`links`].
-pub async fn mesh(oracle: &SimulatedOracle, peers: &[ed25519::PublicKey], link: &Link) {
-    for from in peers {
-        for to in peers {
-            if from != to {
-                let added = oracle
-                    .add_link(from.clone(), to.clone(), link.clone())
-                    .await;
-                added.expect("the simulated network must run");
-            }
+/// Keys of one identity, derived from a number.
+#[derive(Clone)]
+pub struct Keys {
+    /// On the network.
+    pub network: ed25519::PrivateKey,
+    /// On a seat.
+    pub bls: SecretBls,
+    /// On a proposer.
+    pub lane: SigningKey,
+}
+
+impl Keys {
+    /// The keys of identity `number`. Worth nothing outside of a simulation.
+    ///
+    /// # Panics
+    /// Never: the material has the right length and the scalars are below the group orders.
+    pub fn derive(number: u64) -> Self {
+        let mut material = [1u8; 32];
+        material[24..].copy_from_slice(&number.to_be_bytes());
+        Self {
+            network: ed25519::PrivateKey::from_seed(number),
+            bls: SecretBls::derive(&material).expect("32 bytes of material"),
+            lane: SigningKey::from_bytes(material).expect("below the group order"),
         }
     }
+
+    /// The peer.
+    pub fn peer(&self) -> ed25519::PublicKey {
+        self.network.public_key()
+    }
+}
+
+/// Makes a signing scheme from a simulated identity's keys.
+pub trait SimulatedScheme: Scheme {
+    /// Signs with `keys` if there are any.
+    fn make(seats: &SeatSet, chain_id: ChainId, keys: Option<&Keys>) -> Self;
+}
+
+impl SimulatedScheme for BlsScheme {
+    fn make(seats: &SeatSet, chain_id: ChainId, keys: Option<&Keys>) -> Self {
+        bls_scheme(seats, chain_id, keys.map(|keys| &keys.bls)).expect("keys were derived for it")
+    }
+}
+
+impl SimulatedScheme for CheapScheme {
+    fn make(seats: &SeatSet, chain_id: ChainId, keys: Option<&Keys>) -> Self {
+        cheap_scheme(seats, chain_id, keys.map(|keys| keys.network.clone()))
+            .expect("keys were derived for it")
+    }
+}
+
+/// What a world looks like at its beginning.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Seats.
+    pub seats: usize,
+    /// Proposers; proposer `i` holds namespace `RollupIds::FIRST + i`.
+    pub proposers: usize,
+    /// Length of a slot and of an L1 slot, ms.
+    pub slot_ms: u64,
+    /// RLP of the L1 header at genesis.
+    pub anchor: Vec<u8>,
+    /// Timeouts of all nodes.
+    pub tuning: Tuning,
+}
+
+/// Namespace of the first simulated rollup; the others follow.
+pub const FIRST_ROLLUP: u64 = 1_000;
+
+/// Bytes of bodies that a simulated namespace may use in a slot.
+const SLOT_BYTES_MAX: u64 = 64 << 20;
+
+/// A world: identities, their network, and the nodes that run at the moment.
+///
+/// Identities `0..seats` are seats in bitmap order, then come the proposers.
+pub struct World<S: SimulatedScheme> {
+    context: deterministic::Context,
+    /// The network.
+    pub oracle: SimulatedOracle,
+    /// What all agree on.
+    pub genesis: Arc<Genesis>,
+    /// Keys by identity.
+    pub keys: Vec<Keys>,
+    plan: Plan,
+    seat_set: SeatSet,
+    running: BTreeMap<usize, (Node<S>, Handle<()>)>,
+    starts: BTreeMap<usize, u64>,
+}
+
+impl<S: SimulatedScheme> World<S> {
+    /// Makes identities, genesis and network. Nothing runs and nobody is linked yet.
+    ///
+    /// # Panics
+    /// If `plan` makes no genesis.
+    pub async fn new(context: deterministic::Context, plan: Plan) -> Self {
+        let count = plan.seats + plan.proposers;
+        let mut keys: Vec<_> = (0..count as u64).map(Keys::derive).collect();
+        keys[..plan.seats].sort_by_key(Keys::peer);
+        let seats = keys[..plan.seats]
+            .iter()
+            .enumerate()
+            .map(|(i, keys)| Seat {
+                identity: identity(&keys.peer()),
+                bls: keys.bls.public(),
+                registry_index: i as u32,
+            })
+            .collect();
+        let namespaces = (0..plan.proposers).map(|i| NamespaceConfig {
+            namespace: cortado_types::Namespace::new(FIRST_ROLLUP + i as u64),
+            reserve_holder: Some(keys[plan.seats + i].lane.address()),
+            slot_bytes_max: SLOT_BYTES_MAX,
+        });
+        let l1_pointer = NamespaceConfig {
+            namespace: cortado_types::Namespace::L1_POINTER,
+            reserve_holder: None,
+            slot_bytes_max: 0,
+        };
+        let genesis = Genesis {
+            chain_id: ChainId::new(7_777),
+            time: TimestampMs::ZERO,
+            slot_ms: plan.slot_ms,
+            l1: L1Config {
+                chain_id: 1_337,
+                slot_ms: plan.slot_ms,
+                slots_per_epoch: 8,
+                anchor: plan.anchor.clone().into(),
+            },
+            namespaces: std::iter::once(l1_pointer).chain(namespaces).collect(),
+            seats,
+            proposers: keys[plan.seats..]
+                .iter()
+                .map(|keys| identity(&keys.peer()))
+                .collect(),
+        };
+        let seat_set = genesis.validate().expect("the plan must make a genesis");
+        let peers: Vec<_> = keys.iter().map(Keys::peer).collect();
+        let (network, oracle) = Network::new_with_split_peers(
+            context.child("network"),
+            simulated::Config {
+                max_size: MESSAGE_BYTES_MAX,
+                max_peers_per_set: NonZeroUsize::new(count).unwrap_or(NonZeroUsize::MIN),
+                disconnect_on_block: true,
+                tracked_peer_sets: NZUsize!(1),
+            },
+            peers[..plan.seats].to_vec(),
+            peers[plan.seats..].to_vec(),
+        )
+        .await;
+        network.start();
+        Self {
+            context,
+            oracle,
+            genesis: Arc::new(genesis),
+            keys,
+            plan,
+            seat_set,
+            running: BTreeMap::new(),
+            starts: BTreeMap::new(),
+        }
+    }
+
+    /// Links every identity with every other, both ways.
+    ///
+    /// # Panics
+    /// If the network is gone.
+    pub async fn mesh(&self, link: &Link) {
+        let all: Vec<_> = (0..self.keys.len()).collect();
+        self.link(&all, &all, link).await;
+    }
+
+    /// Links every identity of `left` with every one of `right`, both ways, instead of how they
+    /// were linked before.
+    ///
+    /// # Panics
+    /// If the network is gone.
+    pub async fn link(&self, left: &[usize], right: &[usize], link: &Link) {
+        for (from, to) in pairs(left, right) {
+            let (from, to) = (self.keys[from].peer(), self.keys[to].peer());
+            let _ = self.oracle.remove_link(from.clone(), to.clone()).await;
+            let added = self.oracle.add_link(from, to, link.clone()).await;
+            added.expect("the simulated network must run");
+        }
+    }
+
+    /// Cuts every identity of `left` off every one of `right`, both ways.
+    pub async fn cut(&self, left: &[usize], right: &[usize]) {
+        for (from, to) in pairs(left, right) {
+            let (from, to) = (self.keys[from].peer(), self.keys[to].peer());
+            // There may be none: cutting twice is cutting once.
+            let _ = self.oracle.remove_link(from, to).await;
+        }
+    }
+
+    /// Starts, or starts again, the node of identity `i` on what its disk holds.
+    ///
+    /// # Panics
+    /// If it runs already or does not start.
+    pub async fn start(&mut self, i: usize) -> Node<S> {
+        assert!(!self.running.contains_key(&i), "identity {i} runs already");
+        let keys = self.keys[i].clone();
+        let me = keys.peer();
+        let seated = i < self.plan.seats;
+        let starts = self.starts.entry(i).or_default();
+        *starts += 1;
+        let config = node::Config::<S, Simulated> {
+            genesis: self.genesis.clone(),
+            me: me.clone(),
+            role: if seated {
+                Role::Seat {
+                    secret: keys.bls.clone(),
+                }
+            } else {
+                Role::Proposer
+            },
+            scheme: S::make(
+                &self.seat_set,
+                self.genesis.chain_id,
+                seated.then_some(&keys),
+            ),
+            keep: Keep::All,
+            retention_ms: u64::MAX,
+            partition: format!("identity-{i}"),
+            tuning: self.plan.tuning.clone(),
+            blocker: self.oracle.control(me.clone()),
+            peers: self.oracle.manager(),
+        };
+        let links = links(&self.oracle, &me).await;
+        let context = self
+            .context
+            .child("identity")
+            .with_attribute("index", i)
+            .with_attribute("start", *starts);
+        let (sender, receiver) = futures::channel::oneshot::channel();
+        // Its own task, so that aborting it aborts all it started: power is cut.
+        let handle = context.spawn(move |context| async move {
+            let (node, task) = Node::start(context, config, links)
+                .await
+                .expect("node must start");
+            let _ = sender.send(node);
+            let _ = task.await;
+        });
+        let node = receiver.await.expect("node must start");
+        self.running.insert(i, (node.clone(), handle));
+        node
+    }
+
+    /// Cuts the power of identity `i`: what its disk has not synced is lost.
+    ///
+    /// # Panics
+    /// If it does not run.
+    pub async fn kill(&mut self, i: usize) {
+        let (node, handle) = self
+            .running
+            .remove(&i)
+            .expect("only what runs can be killed");
+        drop(node);
+        handle.abort();
+        let _ = handle.await;
+    }
+
+    /// The node of identity `i`.
+    ///
+    /// # Panics
+    /// If it does not run.
+    pub fn node(&self, i: usize) -> &Node<S> {
+        &self.running[&i].0
+    }
+
+    /// The nodes that run.
+    pub fn nodes(&self) -> impl Iterator<Item = &Node<S>> {
+        self.running.values().map(|(node, _)| node)
+    }
+}
+
+fn pairs(left: &[usize], right: &[usize]) -> BTreeSet<(usize, usize)> {
+    let both = left
+        .iter()
+        .flat_map(|a| right.iter().flat_map(move |b| [(*a, *b), (*b, *a)]));
+    both.filter(|(from, to)| from != to).collect()
 }

@@ -5,7 +5,7 @@ use crate::network;
 use crate::{
     block::{digest, hash},
     scheme::{CheapScheme, cheap_scheme, identity},
-    simulate::{Simulated, links, mesh},
+    simulate::{Simulated, links},
 };
 use commonware_consensus::marshal::ancestry::Ancestry;
 use commonware_cryptography::Signer as _;
@@ -174,7 +174,14 @@ fn four_seats_and_a_follower_finalise_the_same_blocks() {
             )
             .await;
         }
-        mesh(&oracle, &peers, &link).await;
+        for from in &peers {
+            for to in peers.iter().filter(|to| *to != from) {
+                oracle
+                    .add_link(from.clone(), to.clone(), link.clone())
+                    .await
+                    .unwrap();
+            }
+        }
         let mut chains = vec![];
         for receiver in &mut finals {
             let mut chain = vec![];

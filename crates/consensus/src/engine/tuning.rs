@@ -29,9 +29,9 @@ impl Default for Tuning {
         Self {
             // Blocks come at least once a second: idle wait, two hops and a margin.
             idle: Duration::from_millis(800),
-            leader_timeout: Duration::from_millis(2_000),
-            certification_timeout: Duration::from_millis(3_000),
-            timeout_retry: Duration::from_millis(2_000),
+            leader_timeout: Duration::from_millis(1_500),
+            certification_timeout: Duration::from_millis(2_250),
+            timeout_retry: Duration::from_millis(1_000),
             skip_timeout: Duration::from_secs(5),
             fetch_timeout: Duration::from_secs(1),
             snapshot_interval: 256,

@@ -1,0 +1,204 @@
+//! Keep what accuses and what excuses seats (R2).
+//!
+//! The engine reports two votes of one seat that contradict each other: they are verified and
+//! told. Nullifications and notarizations are archived, because an accused seat answers with them,
+//! and the engine itself forgets them.
+
+use crate::{
+    block::Digest,
+    engine::page_cache,
+    events::{Event, Events, SeatFault},
+    runtime::Runtime,
+    scheme::Scheme,
+};
+use commonware_actor::Feedback;
+use commonware_codec::Encode as _;
+use commonware_consensus::{
+    Reporter, Viewable as _,
+    simplex::types::{Activity, Attributable as _, Certificate},
+    types::View,
+};
+use commonware_cryptography::{Hasher as _, Keccak256};
+use commonware_macros::select_loop;
+use commonware_parallel::Sequential;
+use commonware_runtime::{ContextCell, Handle, spawn_cell};
+use commonware_storage::{
+    archive::{self, Archive as _, MultiArchive as _, prunable},
+    translator::EightCap,
+};
+use commonware_utils::{NZU64, NZUsize, channel::mpsc};
+use cortado_types::SeatIndex;
+use std::time::Duration;
+use tracing::{error, warn};
+
+/// Reports that wait. Conflicts are reported again by every honest seat that saw them, and
+/// certificates can be had from peers, so a report that finds no room is dropped.
+const MAILBOX_SIZE: usize = 1_024;
+
+/// Archived certificates reach the disk at least this often.
+const SYNC_EVERY: Duration = Duration::from_secs(2);
+
+type Archive<E, S> = prunable::Archive<EightCap, E, Digest, Certificate<S, Digest>>;
+
+/// The engine's end of the evidence actor.
+pub struct Reports<S: Scheme>(mpsc::Sender<Activity<S, Digest>>);
+
+impl<S: Scheme> Clone for Reports<S> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<S: Scheme> Reporter for Reports<S> {
+    type Activity = Activity<S, Digest>;
+
+    fn report(&mut self, activity: Self::Activity) -> Feedback {
+        let wanted = matches!(
+            activity,
+            Activity::ConflictingNotarize(_)
+                | Activity::ConflictingFinalize(_)
+                | Activity::NullifyFinalize(_)
+                | Activity::Notarization(_)
+                | Activity::Nullification(_)
+        );
+        if wanted && self.0.try_send(activity).is_err() {
+            return Feedback::Backoff;
+        }
+        Feedback::Ok
+    }
+}
+
+/// Verifies conflicts, archives certificates.
+pub struct Actor<E: Runtime, S: Scheme> {
+    context: ContextCell<E>,
+    scheme: S,
+    events: Events,
+    archive: Option<Archive<E, S>>,
+    kept_views: u64,
+    receiver: mpsc::Receiver<Activity<S, Digest>>,
+}
+
+impl<E: Runtime, S: Scheme> Actor<E, S> {
+    /// Opens the archive. `kept_views` views behind the newest are kept (`EVIDENCE`).
+    ///
+    /// # Errors
+    /// If the archive is damaged.
+    pub async fn init(
+        context: E,
+        scheme: S,
+        partition: &str,
+        kept_views: u64,
+        events: Events,
+    ) -> Result<(Self, Reports<S>), archive::Error> {
+        let archive = Archive::init(
+            context.child("archive"),
+            prunable::Config {
+                translator: EightCap,
+                metadata_partition: format!("{partition}-evidence-metadata"),
+                key_partition: format!("{partition}-evidence-keys"),
+                key_page_cache: page_cache(),
+                value_partition: format!("{partition}-evidence-values"),
+                compression: None,
+                codec_config: S::certificate_codec_config_unbounded(),
+                items_per_section: NZU64!(4_096),
+                key_write_buffer: NZUsize!(64 << 10),
+                value_write_buffer: NZUsize!(64 << 10),
+                replay_buffer: NZUsize!(1 << 20),
+            },
+        )
+        .await?;
+        let (sender, receiver) = mpsc::channel(MAILBOX_SIZE);
+        let actor = Self {
+            context: ContextCell::new(context),
+            scheme,
+            events,
+            archive: Some(archive),
+            kept_views,
+            receiver,
+        };
+        Ok((actor, Reports(sender)))
+    }
+
+    /// Starts it; ends on shutdown or when the disk fails.
+    pub fn start(mut self) -> Handle<()> {
+        spawn_cell!(self.context, self.run())
+    }
+
+    async fn run(mut self) {
+        let mut sync = self.context.current() + SYNC_EVERY;
+        select_loop! {
+            self.context,
+            on_start => {
+                let sleep = self.context.sleep_until(sync);
+            },
+            on_stopped => {},
+            Some(activity) = self.receiver.recv() else break => {
+                if let Err(error) = self.handle(activity).await {
+                    error!(%error, "evidence archive failed; this node stops");
+                    return;
+                }
+            },
+            _ = sleep => {
+                sync = self.context.current() + SYNC_EVERY;
+                let Some(archive) = self.archive.take() else { return };
+                match archive.sync().await {
+                    Ok(archive) => self.archive = Some(archive),
+                    Err(error) => {
+                        error!(%error, "evidence archive failed; this node stops");
+                        return;
+                    }
+                }
+            },
+        }
+    }
+
+    async fn handle(&mut self, activity: Activity<S, Digest>) -> Result<(), archive::Error> {
+        let (kind, seat, proof) = match &activity {
+            Activity::Notarization(notarization) => {
+                return self
+                    .keep(Certificate::Notarization(notarization.clone()))
+                    .await;
+            }
+            Activity::Nullification(nullification) => {
+                return self
+                    .keep(Certificate::Nullification(nullification.clone()))
+                    .await;
+            }
+            Activity::ConflictingNotarize(conflict) => (
+                SeatFault::ConflictingNotarize,
+                conflict.signer(),
+                conflict.encode(),
+            ),
+            Activity::ConflictingFinalize(conflict) => (
+                SeatFault::ConflictingFinalize,
+                conflict.signer(),
+                conflict.encode(),
+            ),
+            Activity::NullifyFinalize(conflict) => (
+                SeatFault::NullifyFinalize,
+                conflict.signer(),
+                conflict.encode(),
+            ),
+            _ => return Ok(()),
+        };
+        // The engine reports before it verifies; an accusation must stand on its own.
+        if activity.verify(&mut *self.context, &self.scheme, &Sequential) {
+            let seat = SeatIndex::new(seat.get());
+            warn!(%seat, ?kind, "seat contradicted itself");
+            self.events.emit(Event::SeatFault { seat, kind, proof });
+        }
+        Ok(())
+    }
+
+    async fn keep(&mut self, certificate: Certificate<S, Digest>) -> Result<(), archive::Error> {
+        let Some(archive) = self.archive.take() else {
+            return Err(archive::Error::RecordCorrupted);
+        };
+        let view: View = certificate.view();
+        let key = Keccak256::hash(&[&certificate.encode()]);
+        let archive = archive.put_multi(view.get(), key, &certificate).await?;
+        let oldest = view.get().saturating_sub(self.kept_views);
+        self.archive = Some(archive.prune(oldest).await?);
+        Ok(())
+    }
+}

@@ -1,0 +1,295 @@
+//! Run a node in production: its own thread, its own runtime, its own directory, real sockets.
+//!
+//! Everything outside this crate speaks to the node through [`Host`]; what it is built on stays in
+//! here. A host ends when it is stopped or when any part of the node fails, and says which.
+
+use crate::{
+    engine::Tuning,
+    lanes::Keep,
+    network::tcp::{self, NetworkError, TcpConfig},
+    node::{self, Node, NodeError, Role},
+    scheme::{BlsScheme, KeyError, bls_scheme, identity, peer_key},
+};
+use commonware_codec::{Copying, DecodeExt as _};
+use commonware_cryptography::{Signer as _, ed25519};
+use commonware_runtime::{Metrics as _, Runner as _, Spawner as _, Supervisor as _, tokio};
+use commonware_utils::channel::{oneshot, watch};
+use cortado_types::{Genesis, Identity};
+use std::{
+    collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc, thread::JoinHandle,
+    time::Duration,
+};
+use thiserror::Error;
+use tracing::error;
+
+/// What a production node is made from.
+#[derive(Clone)]
+pub struct HostConfig {
+    /// What all agree on.
+    pub genesis: Arc<Genesis>,
+    /// Secret of the ed25519 identity.
+    pub identity: [u8; 32],
+    /// What the node is.
+    pub role: Role,
+    /// Whose bodies it keeps.
+    pub keep: Keep,
+    /// How long it keeps them, ms.
+    pub retention_ms: u64,
+    /// Everything it writes is in here.
+    pub directory: PathBuf,
+    /// Where it listens for peers.
+    pub listen: SocketAddr,
+    /// Where seats listen.
+    pub seats: BTreeMap<Identity, SocketAddr>,
+    /// Whether peers may have private addresses.
+    pub allow_private: bool,
+    /// Timeouts and sizes.
+    pub tuning: Tuning,
+    /// Threads of its runtime.
+    pub worker_threads: usize,
+}
+
+/// Why a node does not run.
+#[derive(Debug, Error)]
+pub enum HostError {
+    /// The identity's secret is not one.
+    #[error("the identity's secret is not an ed25519 key")]
+    Identity,
+    /// An address belongs to an identity that is not a key.
+    #[error("{identity} is not an ed25519 key")]
+    Peer {
+        /// The offender.
+        identity: Identity,
+    },
+    /// A seat of the genesis has no address.
+    #[error("seat {identity} of the genesis has no address")]
+    NoAddress {
+        /// Its identity.
+        identity: Identity,
+    },
+    /// The genesis' seats make no set.
+    #[error(transparent)]
+    Genesis(#[from] cortado_types::GenesisError),
+    /// A key does not fit the seats.
+    #[error(transparent)]
+    Keys(#[from] KeyError),
+    /// The network does not start.
+    #[error(transparent)]
+    Network(#[from] NetworkError),
+    /// The node does not start.
+    #[error(transparent)]
+    Node(#[from] NodeError),
+    /// The address is taken.
+    #[error("cannot listen for peers on {address}: {source}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The thread died while it started.
+    #[error("the node ended while it started")]
+    Ended,
+}
+
+/// The public identity of a secret.
+///
+/// # Errors
+/// If it is not an ed25519 secret.
+pub fn identity_of(secret: &[u8; 32]) -> Result<Identity, HostError> {
+    Ok(identity(&private_key(secret)?.public_key()))
+}
+
+fn private_key(secret: &[u8; 32]) -> Result<ed25519::PrivateKey, HostError> {
+    ed25519::PrivateKey::decode(Copying(secret.as_slice())).map_err(|_| HostError::Identity)
+}
+
+/// Gives the metrics of a node's runtime in Prometheus' text format.
+pub type MetricsText = Arc<dyn Fn() -> String + Send + Sync>;
+
+/// A running production node.
+pub struct Host {
+    node: Node<BlsScheme>,
+    metrics: MetricsText,
+    stop: Option<oneshot::Sender<()>>,
+    ended: watch::Receiver<bool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// How long a stopping node waits for its parts to write what they hold.
+const STOP_TIMEOUT: Duration = Duration::from_secs(5);
+
+impl Host {
+    /// Starts a node and waits until it runs.
+    ///
+    /// # Errors
+    /// [`HostError`] if configuration, network or disk do not allow it.
+    pub async fn start(config: HostConfig) -> Result<Self, HostError> {
+        let prepared = prepare(&config)?;
+        // The network binds inside a task; ask first, so that a taken port is an error with a name.
+        std::net::TcpListener::bind(config.listen).map_err(|source| HostError::Listen {
+            address: config.listen,
+            source,
+        })?;
+        let settings = tokio::Config::new()
+            .with_worker_threads(config.worker_threads)
+            .with_storage_directory(&config.directory)
+            .with_tcp_nodelay(Some(true));
+        let (stop, stopping) = oneshot::channel();
+        let (started, starting) = oneshot::channel();
+        let (ending, ended) = watch::channel(false);
+        let thread = std::thread::Builder::new()
+            .name("cortado-node".into())
+            .spawn(move || {
+                tokio::Runner::new(settings)
+                    .start(|context| run(context, config, prepared, started, stopping));
+                let _ = ending.send(true);
+            });
+        let thread = thread.map_err(|_| HostError::Ended)?;
+        let (node, metrics) = starting.await.map_err(|_| HostError::Ended)??;
+        Ok(Self {
+            node,
+            metrics,
+            stop: Some(stop),
+            ended,
+            thread: Some(thread),
+        })
+    }
+
+    /// The node, for whoever reads from it or feeds it.
+    pub fn node(&self) -> &Node<BlsScheme> {
+        &self.node
+    }
+
+    /// What the engine, the network and the stores count.
+    pub fn metrics(&self) -> MetricsText {
+        self.metrics.clone()
+    }
+
+    /// Resolves when the node has ended, for whatever reason.
+    pub fn ended(&self) -> impl Future<Output = ()> + Send + 'static {
+        let mut ended = self.ended.clone();
+        async move {
+            let _ = ended.wait_for(|ended| *ended).await;
+        }
+    }
+
+    /// Stops the node and waits until it has let go of its directory and sockets.
+    pub async fn stop(mut self) {
+        self.signal();
+        self.ended().await;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+
+    fn signal(&mut self) {
+        if let Some(stop) = self.stop.take() {
+            let _ = stop.send(());
+        }
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        self.signal();
+    }
+}
+
+struct Prepared {
+    identity: ed25519::PrivateKey,
+    scheme: BlsScheme,
+    network: TcpConfig,
+}
+
+fn prepare(config: &HostConfig) -> Result<Prepared, HostError> {
+    let identity = private_key(&config.identity)?;
+    let seats = config.genesis.validate()?;
+    let secret = match &config.role {
+        Role::Seat { secret } => Some(secret),
+        Role::Proposer | Role::Follower => None,
+    };
+    let scheme = bls_scheme(&seats, config.genesis.chain_id, secret)?;
+    let key = |identity: &Identity| {
+        peer_key(identity).ok_or(HostError::Peer {
+            identity: *identity,
+        })
+    };
+    let mut addresses = BTreeMap::new();
+    for seat in seats.seats() {
+        let address = config.seats.get(&seat.identity);
+        let address = address.ok_or(HostError::NoAddress {
+            identity: seat.identity,
+        })?;
+        addresses.insert(key(&seat.identity)?, *address);
+    }
+    // Proposers and followers dial; nobody dials them, so any address of theirs will do.
+    let mut others = BTreeMap::new();
+    for proposer in &config.genesis.proposers {
+        others.insert(key(proposer)?, config.listen);
+    }
+    let network = TcpConfig {
+        namespace: seats.base_namespace(config.genesis.chain_id),
+        listen: config.listen,
+        seats: addresses,
+        others,
+        allow_private: config.allow_private,
+    };
+    Ok(Prepared {
+        identity,
+        scheme,
+        network,
+    })
+}
+
+async fn run(
+    context: tokio::Context,
+    config: HostConfig,
+    prepared: Prepared,
+    started: oneshot::Sender<Result<(Node<BlsScheme>, MetricsText), HostError>>,
+    stopping: oneshot::Receiver<()>,
+) {
+    let me = prepared.identity.public_key();
+    let (links, oracle, network) = match tcp::start(&context, prepared.identity, prepared.network) {
+        Ok(started) => started,
+        Err(error) => {
+            let _ = started.send(Err(error.into()));
+            return;
+        }
+    };
+    let node = Node::start::<_, tcp::Tcp>(
+        context.child("node"),
+        node::Config {
+            genesis: config.genesis,
+            me,
+            role: config.role,
+            scheme: prepared.scheme,
+            keep: config.keep,
+            retention_ms: config.retention_ms,
+            partition: "node".into(),
+            tuning: config.tuning,
+            blocker: oracle.clone(),
+            peers: oracle,
+        },
+        links,
+    )
+    .await;
+    let (node, task) = match node {
+        Ok(node) => node,
+        Err(error) => {
+            let _ = started.send(Err(error.into()));
+            return;
+        }
+    };
+    let counted = context.child("metrics");
+    let metrics: MetricsText = Arc::new(move || counted.encode());
+    let _ = started.send(Ok((node, metrics)));
+    futures::future::select(
+        stopping,
+        futures::future::select(Box::pin(task), Box::pin(network)),
+    )
+    .await;
+    if let Err(error) = context.stop(0, Some(STOP_TIMEOUT)).await {
+        error!(%error, "the node did not stop in time; what it held is recovered at the next start");
+    }
+}

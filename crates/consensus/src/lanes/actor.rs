@@ -1,0 +1,495 @@
+//! Carries out what [`super::state`] decides.
+
+use super::{
+    Keep,
+    fetch::{self, Fetcher, Handler},
+    ingress::{MAILBOX_SIZE, Mailbox, Message},
+    state::{Lanes, Verdict},
+    store::Store,
+    wire::{Ack, LaneBlock, SealedLane, read},
+};
+use crate::{
+    block::{digest, hash as key_hash},
+    engine::page_cache,
+    events::{Event, Events},
+    ledger::Finalized,
+    network::Link,
+    runtime::{Runtime, Transport},
+    tally::{Counted, Tally},
+};
+use bytes::Bytes;
+use commonware_cryptography::ed25519;
+use commonware_macros::select_loop;
+use commonware_p2p::{Blocker as _, Recipients, Sender as _};
+use commonware_resolver::Resolver as _;
+use commonware_runtime::{ContextCell, Handle, spawn_cell};
+use commonware_storage::archive;
+use commonware_utils::channel::{mpsc, oneshot, watch};
+use cortado_types::{
+    B256, SeatIndex, Subject, SubjectKind, TimestampMs, bls::SecretBls, limits::GRACE_MS,
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    future::pending,
+    sync::Arc,
+    time::Duration,
+};
+use tracing::{debug, error, warn};
+
+/// How often acknowledgements are repeated and missing bodies asked for again. Messages are lost
+/// on bad links; two seconds of a slot leave room for a few repeats.
+const TICK: Duration = Duration::from_millis(300);
+
+/// Acknowledgements repeated at a tick, so that a backlog does not become a flood.
+const REPEATED_ACKS_MAX: usize = 64;
+
+/// Missing bodies asked for at a time.
+const FETCHES_MAX: usize = 32;
+
+/// Final bodies that are remembered as missing. A node further behind than this has lost the race
+/// against retention anyway; the oldest are given up and said so.
+const MISSING_MAX: usize = 65_536;
+
+/// Answers that wait for a missing body.
+const WAITERS_MAX: usize = 1_024;
+
+/// What lets a seat acknowledge.
+#[derive(Clone)]
+pub struct SeatSigner {
+    /// Its place in the set.
+    pub index: SeatIndex,
+    /// Its key.
+    pub secret: SecretBls,
+}
+
+/// One node's lanes.
+pub struct Config<N: Transport> {
+    /// This identity.
+    pub me: ed25519::PublicKey,
+    /// Set on a seat: it takes lane blocks from proposers and acknowledges them.
+    pub signer: Option<SeatSigner>,
+    /// Peers of the seats, in bitmap order.
+    pub seats: Vec<ed25519::PublicKey>,
+    /// Whose bodies to keep.
+    pub keep: Keep,
+    /// How long bodies are kept, ms; longer than the fallback timeout and the settlement window.
+    pub retention_ms: u64,
+    /// Prefix on disk.
+    pub partition: String,
+    /// The network's blocker.
+    pub blocker: N::Blocker,
+    /// The network's peers.
+    pub peers: N::Peers,
+    /// Who listens.
+    pub events: Events,
+}
+
+/// Takes lane blocks in, keeps them, acknowledges them.
+pub struct Actor<E: Runtime, N: Transport> {
+    context: ContextCell<E>,
+    config: Config<N>,
+    lanes: Lanes,
+    tally: Tally,
+    base_namespace: Vec<u8>,
+    finalized: Arc<Finalized>,
+    store: Store<E>,
+    fetcher: Fetcher,
+    receiver: mpsc::Receiver<Message>,
+    wake: watch::Sender<u64>,
+    acks: N::Sender,
+    /// Appended since the last sync began.
+    unsynced: Vec<(B256, ed25519::PublicKey)>,
+    /// Covered by the sync that runs, with the proposer that sent each.
+    syncing: Option<(Handle<()>, Vec<(B256, ed25519::PublicKey)>)>,
+    /// Lane blocks to be had from peers: final ones, and certified ones that a leader could use.
+    missing: BTreeSet<B256>,
+    waiters: BTreeMap<B256, Vec<oneshot::Sender<Option<Bytes>>>>,
+}
+
+impl<E: Runtime, N: Transport> Actor<E, N> {
+    /// Opens the store, reads back what may still be acknowledged, and makes the mailbox.
+    ///
+    /// # Errors
+    /// If the store is damaged in the middle. Its directory may be deleted only together with the
+    /// seat's promise to stay silent until every slot it may have acknowledged in is over.
+    pub async fn init(
+        context: E,
+        config: Config<N>,
+        finalized: Arc<Finalized>,
+        bodies: Link<N>,
+        acks: N::Sender,
+    ) -> Result<(Self, Mailbox), archive::Error> {
+        let store = Store::open(context.child("store"), &config.partition, page_cache()).await?;
+        let state = finalized.state.clone();
+        let mut lanes = Lanes::new(state.clone());
+        let clock = state.config.clock;
+        let time = finalized
+            .block
+            .inner()
+            .header
+            .timestamp
+            .min(context.now_ms());
+        // Only slots that may still be open matter: for older ones nothing is acknowledged.
+        let mut recent = store
+            .newest(|lane| time < clock.end(lane.lane.header.slot).plus(GRACE_MS))
+            .await?;
+        recent.reverse();
+        for (lane, acknowledged) in recent {
+            lanes.restore(&lane.lane, lane.hash, acknowledged);
+        }
+        let chain_id = state.config.chain_id;
+        let (sender, receiver) = mpsc::channel(MAILBOX_SIZE);
+        let fetcher = fetch::start::<E, N>(
+            context.child("fetch"),
+            config.me.clone(),
+            config.blocker.clone(),
+            config.peers.clone(),
+            Handler(sender.clone()),
+            bodies,
+        );
+        let (wake, woken) = watch::channel(0);
+        let actor = Self {
+            context: ContextCell::new(context),
+            tally: Tally::new(chain_id, state.term, state.seats.clone()),
+            base_namespace: state.seats.base_namespace(chain_id),
+            config,
+            lanes,
+            finalized,
+            store,
+            fetcher,
+            receiver,
+            wake,
+            acks,
+            unsynced: Vec::new(),
+            syncing: None,
+            missing: BTreeSet::new(),
+            waiters: BTreeMap::new(),
+        };
+        Ok((
+            actor,
+            Mailbox {
+                sender,
+                wake: woken,
+            },
+        ))
+    }
+
+    /// Starts it. A seat gives both channels, a follower neither. The task ends on shutdown or when
+    /// the disk fails; nothing is acknowledged after that.
+    pub fn start(mut self, lanes: Option<N::Receiver>, acks: Option<N::Receiver>) -> Handle<()> {
+        spawn_cell!(self.context, self.run(lanes, acks))
+    }
+
+    async fn run(mut self, mut lanes: Option<N::Receiver>, mut acks: Option<N::Receiver>) {
+        let mut tick = self.context.current() + TICK;
+        select_loop! {
+            self.context,
+            on_start => {
+                if self.syncing.is_none() && !self.unsynced.is_empty() {
+                    let batch = std::mem::take(&mut self.unsynced);
+                    match self.store.start_sync().await {
+                        Ok(handle) => self.syncing = Some((handle, batch)),
+                        Err(error) => {
+                            error!(%error, "lane store failed; this node stops");
+                            return;
+                        }
+                    }
+                }
+                let sleep = self.context.sleep_until(tick);
+            },
+            on_stopped => {},
+            synced = synced(&mut self.syncing) => {
+                if let Err(error) = synced {
+                    error!(%error, "lane store failed to sync; this node stops");
+                    return;
+                }
+                if let Some((_, batch)) = self.syncing.take() {
+                    self.acknowledge(batch);
+                }
+            },
+            Some(message) = self.receiver.recv() else break => {
+                if let Err(error) = self.handle(message).await {
+                    error!(%error, "lane store failed; this node stops");
+                    return;
+                }
+            },
+            received = receive(&mut acks) => {
+                let Some((peer, bytes)) = received else { break };
+                self.count(peer, bytes.as_ref());
+            },
+            received = receive(&mut lanes) => {
+                let Some((peer, bytes)) = received else { break };
+                if let Err(error) = self.take(peer, bytes.into()).await {
+                    error!(%error, "lane store failed; this node stops");
+                    return;
+                }
+            },
+            _ = sleep => {
+                tick = self.context.current() + TICK;
+                self.repeat();
+            },
+        }
+    }
+
+    /// A lane block from a proposer.
+    async fn take(&mut self, peer: ed25519::PublicKey, bytes: Bytes) -> Result<(), archive::Error> {
+        let block = match read(&bytes) {
+            Ok(block) => block,
+            Err(error) => {
+                warn!(?peer, %error, "lane block refused");
+                self.config.blocker.block(peer);
+                return Ok(());
+            }
+        };
+        let hash = block.lane.header.hash();
+        match self.lanes.judge(&block.lane, hash, self.context.now_ms()) {
+            Ok(Verdict::New { signer }) => {
+                if let Err(error) = block.body.check(&block.lane.header) {
+                    warn!(?peer, %error, "lane body refused");
+                    return Ok(());
+                }
+                self.lanes.reserve(&block.lane, hash, signer);
+                let sealed = SealedLane {
+                    lane: block.lane,
+                    hash,
+                    bytes,
+                };
+                self.store.append(&sealed, true).await?;
+                self.unsynced.push((hash, peer));
+                debug!(%hash, "lane block taken");
+                self.found(&sealed);
+            }
+            Ok(Verdict::Known { acknowledged: true }) => self.send_ack(hash, Some(peer)),
+            Ok(Verdict::Known {
+                acknowledged: false,
+            }) => {}
+            Ok(Verdict::Equivocation(evidence)) => {
+                warn!(namespace = %block.lane.header.namespace, slot = %block.lane.header.slot,
+                    "proposer signed two lane headers for one place");
+                self.config.events.emit(Event::Equivocation(evidence));
+            }
+            Err(refusal) => debug!(?peer, %refusal, "lane block not taken"),
+        }
+        Ok(())
+    }
+
+    /// The batch is on disk: say so (R6a).
+    fn acknowledge(&mut self, batch: Vec<(B256, ed25519::PublicKey)>) {
+        for (hash, peer) in batch {
+            self.lanes.acknowledge(&hash);
+            debug!(%hash, "lane block on disk");
+            if let Some(lane) = self.lanes.get(&hash) {
+                self.config
+                    .events
+                    .emit(Event::LaneAcknowledged(lane.clone()));
+            }
+            self.send_ack(hash, Some(peer));
+        }
+    }
+
+    fn send_ack(&mut self, hash: B256, proposer: Option<ed25519::PublicKey>) {
+        let Some(signer) = &self.config.signer else {
+            return;
+        };
+        let subject = Subject {
+            kind: SubjectKind::Available,
+            hash,
+        };
+        let message = subject.message(&self.base_namespace, self.finalized.state.term);
+        let signature = signer.secret.sign(&message);
+        let index = signer.index;
+        let mut recipients: Vec<_> = self
+            .config
+            .seats
+            .iter()
+            .filter(|seat| **seat != self.config.me)
+            .cloned()
+            .collect();
+        recipients.extend(proposer);
+        let encoded = alloy_rlp::encode(Ack { hash, signature });
+        self.acks.send(Recipients::Some(recipients), encoded, true);
+        self.add(subject, index, signature);
+    }
+
+    /// An acknowledgement from another seat.
+    fn count(&mut self, peer: ed25519::PublicKey, bytes: &[u8]) {
+        let Ok(seat) = self.config.seats.binary_search(&peer) else {
+            return;
+        };
+        let ack = match Ack::read(bytes) {
+            Ok(ack) => ack,
+            Err(error) => {
+                warn!(?peer, %error, "acknowledgement refused");
+                self.config.blocker.block(peer);
+                return;
+            }
+        };
+        let subject = Subject {
+            kind: SubjectKind::Available,
+            hash: ack.hash,
+        };
+        self.add(subject, SeatIndex::new(seat as u32), ack.signature);
+    }
+
+    fn add(
+        &mut self,
+        subject: Subject,
+        seat: SeatIndex,
+        signature: cortado_types::bls::SignatureBytes,
+    ) {
+        let counted = self.tally.add(subject, seat, signature);
+        for seat in self.tally.take_faulty() {
+            warn!(%seat, "seat sent a signature that is not its own");
+            if let Some(peer) = self.config.seats.get(seat.get() as usize) {
+                self.config.blocker.block(peer.clone());
+            }
+        }
+        if let Counted::Certified(certificate) = counted {
+            debug!(hash = %subject.hash, "lane block certified");
+            if !self.lanes.certify(subject.hash, certificate.clone()) {
+                // A quorum holds what we do not: get it, a leader could include it.
+                self.want(subject.hash);
+            }
+            let hash = subject.hash;
+            self.config
+                .events
+                .emit(Event::LaneCertified { hash, certificate });
+            self.wake.send_modify(|version| *version += 1);
+        }
+    }
+
+    async fn handle(&mut self, message: Message) -> Result<(), archive::Error> {
+        match message {
+            Message::Offer { state, time, reply } => {
+                let _ = reply.send(self.lanes.offer(&state, time));
+            }
+            Message::Finalized(finalized) => self.finalize(finalized).await?,
+            Message::Body { hash, reply } => match self.store.get(hash).await? {
+                Some(bytes) => {
+                    let _ = reply.send(Some(bytes));
+                }
+                None if self.missing.contains(&hash) && self.waiters.len() < WAITERS_MAX => {
+                    self.waiters.entry(hash).or_default().push(reply);
+                }
+                None => {
+                    let _ = reply.send(None);
+                }
+            },
+            Message::Hold(sealed) => {
+                if !self.store.has(sealed.hash).await? {
+                    self.store.append(&sealed, false).await?;
+                    self.found(&sealed);
+                }
+            }
+            Message::Serve { hash, reply } => {
+                if let Some(bytes) = self.store.get(hash).await? {
+                    let _ = reply.send(bytes);
+                }
+            }
+            Message::Deliver { hash, bytes, reply } => {
+                let sealed = check_delivery(hash, bytes);
+                let _ = reply.send(sealed.is_some());
+                if let Some(sealed) = sealed
+                    && !self.store.has(hash).await?
+                {
+                    self.store.append(&sealed, false).await?;
+                    // Its certificate came before it: a leader may include it now.
+                    self.lanes.hold(&sealed.lane, hash);
+                    self.wake.send_modify(|version| *version += 1);
+                    self.found(&sealed);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn finalize(&mut self, finalized: Arc<Finalized>) -> Result<(), archive::Error> {
+        let block = finalized.block.inner();
+        for entry in &block.lanes {
+            let hash = entry.lane.header.hash();
+            if self.config.keep.wants(entry.lane.header.namespace) && !self.store.has(hash).await? {
+                self.want(hash);
+            }
+        }
+        let now = self.context.now_ms();
+        self.lanes.finalize(block, finalized.state.clone(), now);
+        let oldest = now.get().saturating_sub(self.config.retention_ms);
+        if block.header.height.get().is_multiple_of(PRUNE_EVERY_BLOCKS) {
+            self.store.prune(TimestampMs::new(oldest)).await?;
+        }
+        self.finalized = finalized;
+        Ok(())
+    }
+
+    fn want(&mut self, hash: B256) {
+        self.missing.insert(hash);
+        if self.missing.len() > MISSING_MAX
+            && let Some(given_up) = self.missing.pop_first()
+        {
+            warn!(%given_up, "too many bodies are missing; this one is given up");
+        }
+        if self.missing.len() <= FETCHES_MAX {
+            self.fetcher.fetch(digest(hash));
+        }
+    }
+
+    fn found(&mut self, sealed: &SealedLane) {
+        if self.missing.remove(&sealed.hash) {
+            let found = digest(sealed.hash);
+            self.fetcher
+                .retain(move |key, ()| key_hash(key) != key_hash(&found));
+        }
+        for waiter in self.waiters.remove(&sealed.hash).into_iter().flatten() {
+            let _ = waiter.send(Some(sealed.bytes.clone()));
+        }
+    }
+
+    /// What was said may have been lost.
+    fn repeat(&mut self) {
+        let pending: Vec<_> = self.lanes.acknowledged().take(REPEATED_ACKS_MAX).collect();
+        for hash in pending {
+            self.send_ack(hash, None);
+        }
+        let missing: Vec<_> = self
+            .missing
+            .iter()
+            .take(FETCHES_MAX)
+            .map(|hash| digest(*hash))
+            .collect();
+        self.fetcher.fetch_all(missing);
+        self.waiters.retain(|_, waiters| {
+            waiters.retain(|waiter| !waiter.is_closed());
+            !waiters.is_empty()
+        });
+    }
+}
+
+/// Old bodies are looked for once in this many final blocks.
+const PRUNE_EVERY_BLOCKS: u64 = 64;
+
+/// A peer's answer, if it is the lane block that was asked for.
+fn check_delivery(hash: B256, bytes: Bytes) -> Option<SealedLane> {
+    let LaneBlock { lane, body } = read(&bytes).ok()?;
+    (lane.header.hash() == hash && body.check(&lane.header).is_ok()).then_some(SealedLane {
+        lane,
+        hash,
+        bytes,
+    })
+}
+
+async fn synced<T>(syncing: &mut Option<(Handle<()>, T)>) -> Result<(), commonware_runtime::Error> {
+    match syncing {
+        Some((handle, _)) => handle.await,
+        None => pending().await,
+    }
+}
+
+/// The next message of a channel; `None` when the network is gone. Waits for ever without a channel.
+async fn receive<R: commonware_p2p::Receiver<PublicKey = ed25519::PublicKey>>(
+    receiver: &mut Option<R>,
+) -> Option<commonware_p2p::Message<ed25519::PublicKey>> {
+    match receiver {
+        Some(receiver) => receiver.recv().await.ok(),
+        None => pending().await,
+    }
+}

@@ -1,0 +1,5 @@
+//! Stories of a simulated world: the production code on a network, a clock and disks that obey.
+
+mod common;
+mod lanes;
+mod progress;
