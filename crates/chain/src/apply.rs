@@ -1,22 +1,23 @@
 //! Apply one block, or say why it is invalid for ever.
 
+mod rejection;
+
+pub use rejection::Rejection;
+
 use crate::{
-    lane::{LaneRejection, check_lane, check_place},
+    lane::{check_form, check_lane, check_place},
     state::{State, proposer_of},
 };
 use alloy_rlp::Encodable;
-use cortado_l1::{FinalityError, MoveError};
 use cortado_types::{
-    Address, B256, Block, CertificateError, ChainId, Header, Height, L1Head, LaneEntry, Namespace,
-    Operation, PointerMove, Slot, Subject, SubjectKind, Term, TimestampMs, View,
+    B256, Block, Header, L1Head, LaneEntry, Namespace, Operation, PointerMove, Subject,
+    SubjectKind, TimestampMs,
     block::{L1Finality, group_hash},
-    ecdsa::SignatureError,
     limits::{
         BLOCK_BYTES_MAX, DRIFT_MS, LANES_PER_BLOCK_MAX, OPERATIONS_PER_BLOCK_MAX, PROTOCOL_VERSION,
     },
 };
 use std::collections::BTreeMap;
-use thiserror::Error;
 
 /// Whether signatures are checked again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,166 +25,8 @@ pub enum Checks {
     /// A block from somebody else.
     All,
     /// A block this node has built or checked before, or one with a finality certificate; its
-    /// signatures and certificates are not verified again. Everything else is.
+    /// signatures, signers and certificates are not verified again. Everything else is.
     Replay,
-}
-
-/// Why a block is invalid, for ever and for everybody.
-#[derive(Debug, Error, PartialEq, Eq)]
-pub enum Rejection {
-    /// A version this code does not know.
-    #[error("block has version {got}, expected {PROTOCOL_VERSION}")]
-    Version {
-        /// Given.
-        got: u16,
-    },
-    /// Of another chain.
-    #[error("block is of chain {got}, this is chain {want}")]
-    Chain {
-        /// Given.
-        got: ChainId,
-        /// Ours.
-        want: ChainId,
-    },
-    /// Of another term than its place in the chain.
-    #[error("block is of term {got}, the chain is in term {want}")]
-    Term {
-        /// Given.
-        got: Term,
-        /// Expected.
-        want: Term,
-    },
-    /// Not the next number, or not on this parent.
-    #[error("block {height} on {parent} does not follow block {parent_height} ({parent_hash})")]
-    Parent {
-        /// Its number.
-        height: Height,
-        /// Its parent.
-        parent: B256,
-        /// Number of the parent it was applied to.
-        parent_height: Height,
-        /// Hash of the parent it was applied to.
-        parent_hash: B256,
-    },
-    /// Its views do not follow its parent's.
-    #[error("block of view {view} names parent view {got}, the parent is of view {want}")]
-    ParentView {
-        /// Its view.
-        view: View,
-        /// Parent view given.
-        got: View,
-        /// View of the parent.
-        want: View,
-    },
-    /// R5.
-    #[error("block has time {time} ms, before its parent's {parent} ms")]
-    TimeDecreases {
-        /// Given, ms.
-        time: TimestampMs,
-        /// The parent's, ms.
-        parent: TimestampMs,
-    },
-    /// R5.
-    #[error("block names slot {got}, its time is in slot {want}")]
-    Slot {
-        /// Given.
-        got: Slot,
-        /// Of its time.
-        want: Slot,
-    },
-    /// Too long, or too much in it.
-    #[error("block has {count} {what}, the limit is {limit}")]
-    TooMany {
-        /// Of what.
-        what: &'static str,
-        /// How many.
-        count: usize,
-        /// How many may be.
-        limit: usize,
-    },
-    /// A header field is not what the block's content makes it.
-    #[error("block's {what} is {got}, its content makes it {want}")]
-    Commitment {
-        /// Which field.
-        what: &'static str,
-        /// Given.
-        got: String,
-        /// Computed.
-        want: String,
-    },
-    /// A lane block cannot be appended.
-    #[error("lane entry {index}: {source}")]
-    Lane {
-        /// Its position.
-        index: usize,
-        /// Why.
-        source: LaneRejection,
-    },
-    /// A lane entry has no certificate and the next is not its child (R6a).
-    #[error(
-        "lane entry {index} of namespace {namespace} has no availability certificate and no child after it"
-    )]
-    Uncertified {
-        /// Its position.
-        index: usize,
-        /// Its namespace.
-        namespace: Namespace,
-    },
-    /// An availability certificate is not valid.
-    #[error("lane entry {index}: {source}")]
-    Availability {
-        /// Its position.
-        index: usize,
-        /// Why.
-        source: CertificateError,
-    },
-    /// R6b: some of the group's members are not in this block.
-    #[error("group {group} is not whole in this block, its {members} members here hash to {got}")]
-    Group {
-        /// The group they name.
-        group: B256,
-        /// How many of its members are here.
-        members: usize,
-        /// What these hash to.
-        got: B256,
-    },
-    /// Two operations of a kind that may come once, or out of order.
-    #[error("operation {index} is the second of its kind or after a later kind")]
-    OperationOrder {
-        /// Its position.
-        index: usize,
-    },
-    /// R9.
-    #[error("pointer move: {0}")]
-    Move(#[from] MoveError),
-    /// R9: namespace 0 has a proposer and it is still its time.
-    #[error(
-        "until {until} ms only {holder} may move the L1 pointer in slot {slot}, the mover is {mover:?}"
-    )]
-    NotMover {
-        /// Who holds namespace 0.
-        holder: Address,
-        /// Who signed, if anybody.
-        mover: Option<Address>,
-        /// In which slot.
-        slot: Slot,
-        /// When others may, ms.
-        until: TimestampMs,
-    },
-    /// The mover's signature is not one.
-    #[error("pointer move: {0}")]
-    MoverSignature(SignatureError),
-    /// R10.
-    #[error("L1 finality: {0}")]
-    Finality(#[from] FinalityError),
-    /// A sight or L1 finality certificate is not valid.
-    #[error("operation {index}: {source}")]
-    OperationCertificate {
-        /// Its position.
-        index: usize,
-        /// Why.
-        source: CertificateError,
-    },
 }
 
 /// Applies `block`, a child of `parent`, to the state after `parent`.
@@ -292,7 +135,18 @@ pub(crate) fn transition(
         });
     }
     append_lanes(&mut next, lanes, time, checks)?;
-    check_groups(lanes)?;
+    if let Some(broken) = broken_groups(lanes).into_iter().next() {
+        let BrokenGroup {
+            group,
+            members,
+            got,
+        } = broken;
+        return Err(Rejection::Group {
+            group,
+            members,
+            got,
+        });
+    }
     let mut rank = 0;
     for (index, operation) in operations.iter().enumerate() {
         let of_kind = match operation {
@@ -332,11 +186,12 @@ fn append(
     let entry = &lanes[index];
     let header = &entry.lane.header;
     let namespace = header.namespace;
-    if checks == Checks::All {
-        check_lane(state, &entry.lane).map_err(|source| Rejection::Lane { index, source })?;
+    let lane = |source| Rejection::Lane { index, source };
+    match checks {
+        Checks::All => check_lane(state, &entry.lane).map(drop).map_err(lane)?,
+        Checks::Replay => check_form(state, header).map_err(lane)?,
     }
-    let tip = check_place(state, &entry.lane, time)
-        .map_err(|source| Rejection::Lane { index, source })?;
+    let tip = check_place(state, &entry.lane, time).map_err(lane)?;
     match &entry.certificate {
         Some(certificate) if checks == Checks::All => {
             let subject = Subject {
@@ -364,8 +219,15 @@ fn append(
     Ok(())
 }
 
+/// A group whose members in a block do not hash to it.
+pub(crate) struct BrokenGroup {
+    pub(crate) group: B256,
+    members: usize,
+    got: B256,
+}
+
 /// R6b: together or not at all.
-pub(crate) fn check_groups(lanes: &[LaneEntry]) -> Result<(), Rejection> {
+pub(crate) fn broken_groups(lanes: &[LaneEntry]) -> Vec<BrokenGroup> {
     let mut groups: BTreeMap<B256, Vec<_>> = BTreeMap::new();
     for entry in lanes {
         let header = &entry.lane.header;
@@ -374,18 +236,20 @@ pub(crate) fn check_groups(lanes: &[LaneEntry]) -> Result<(), Rejection> {
             groups.entry(header.group).or_default().push(member);
         }
     }
+    let mut broken = Vec::new();
     for (group, mut members) in groups {
         members.sort_unstable();
         let got = group_hash(&members);
         if got != group {
-            return Err(Rejection::Group {
+            let members = members.len();
+            broken.push(BrokenGroup {
                 group,
-                members: members.len(),
+                members,
                 got,
             });
         }
     }
-    Ok(())
+    broken
 }
 
 /// R9, by extension.

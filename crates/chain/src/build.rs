@@ -1,7 +1,7 @@
 //! Build a block from what a leader has at hand.
 
 use crate::{
-    apply::{Checks, Rejection, append_lanes, check_groups, seal, transition},
+    apply::{Checks, append_lanes, broken_groups, seal, transition},
     state::State,
 };
 use alloy_rlp::Encodable;
@@ -35,12 +35,12 @@ pub fn build(state: &State, parent: &Header, draft: &Draft) -> (Block, State) {
     let mut excluded = BTreeSet::new();
     let lanes = loop {
         let lanes = choose_lanes(state, timestamp, draft, &excluded);
-        match check_groups(&lanes) {
-            // R6b: a group that is not whole goes with all its members; fewer remain each time.
-            Err(Rejection::Group { group, .. }) if excluded.insert(group) => {}
-            Err(_) => break Vec::new(),
-            Ok(()) => break lanes,
+        // R6b: a group that is not whole goes with all its members; fewer remain each time.
+        let broken = broken_groups(&lanes);
+        if broken.is_empty() {
+            break lanes;
         }
+        excluded.extend(broken.into_iter().map(|broken| broken.group));
     };
     finish(state, parent, timestamp, lanes, draft)
 }
@@ -60,11 +60,13 @@ fn choose_lanes(
             .iter()
             .any(|entry| excluded.contains(&entry.lane.header.group));
         let full = bytes + size > BLOCK_BYTES_MAX || lanes.len() + run.len() > LANES_PER_BLOCK_MAX;
-        let Some(namespace) = run.first().map(|entry| entry.lane.header.namespace) else {
+        let namespace_of = |entry: &LaneEntry| entry.lane.header.namespace;
+        let Some(namespace) = run.first().map(namespace_of) else {
             continue;
         };
+        let mixed = run.iter().any(|entry| namespace_of(entry) != namespace);
         let before = scratch.namespaces.get(&namespace).copied();
-        if member || full {
+        if member || full || mixed {
             continue;
         }
         // A run touches its own namespace's tip only, so undoing it is putting that back.

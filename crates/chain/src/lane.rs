@@ -2,7 +2,8 @@
 
 use crate::state::{State, Tip, proposer_of};
 use cortado_types::{
-    Address, B256, ChainId, Height, Namespace, Seq, SignedLaneHeader, Slot, SlotClock, TimestampMs,
+    Address, B256, ChainId, Height, LaneHeader, Namespace, Seq, SignedLaneHeader, Slot, SlotClock,
+    TimestampMs,
     ecdsa::SignatureError,
     limits::{CONTEXT_LAG, GRACE_MS, LANE_BODY_BYTES_MAX, PROTOCOL_VERSION},
 };
@@ -121,7 +122,7 @@ impl LaneRejection {
     pub const fn is_permanent(&self) -> bool {
         !matches!(
             self,
-            Self::SlotClosed { .. } | Self::Seq { .. } | Self::Parent { .. } | Self::Context { .. }
+            Self::SlotClosed { .. } | Self::Parent { .. } | Self::Context { .. }
         )
     }
 }
@@ -156,12 +157,32 @@ fn next_seq(tip: &Tip, slot: Slot) -> Seq {
 }
 
 /// Everything about a lane header that does not depend on the moment: version, chain, namespace,
-/// holder, signature, size, time within its slot. Returns the signer.
+/// size, time within its slot, signature, holder. Returns the signer.
 ///
 /// # Errors
 /// [`LaneRejection`], permanent ones only.
 pub fn check_lane(state: &State, lane: &SignedLaneHeader) -> Result<Address, LaneRejection> {
     let header = &lane.header;
+    check_form(state, header)?;
+    let namespace = header.namespace;
+    let signer = lane
+        .signer()
+        .map_err(|source| LaneRejection::Signature { namespace, source })?;
+    // R14: the ladder and the market come in here and nowhere else.
+    let holder = proposer_of(state, namespace, header.slot);
+    if holder != Some(signer) {
+        return Err(LaneRejection::NotProposer {
+            namespace,
+            slot: header.slot,
+            signer,
+            holder,
+        });
+    }
+    Ok(signer)
+}
+
+/// The part of [`check_lane`] that costs no signature recovery.
+pub(crate) fn check_form(state: &State, header: &LaneHeader) -> Result<(), LaneRejection> {
     let namespace = header.namespace;
     if header.version != PROTOCOL_VERSION {
         return Err(LaneRejection::Version {
@@ -191,20 +212,7 @@ pub fn check_lane(state: &State, lane: &SignedLaneHeader) -> Result<Address, Lan
             to,
         });
     }
-    let signer = lane
-        .signer()
-        .map_err(|source| LaneRejection::Signature { namespace, source })?;
-    // R14: the ladder and the market come in here and nowhere else.
-    let holder = proposer_of(state, namespace, header.slot);
-    if holder != Some(signer) {
-        return Err(LaneRejection::NotProposer {
-            namespace,
-            slot: header.slot,
-            signer,
-            holder,
-        });
-    }
-    Ok(signer)
+    Ok(())
 }
 
 /// Whether a lane header is the next of its namespace in a block of time `time`, and what the tip

@@ -28,4 +28,7 @@ pub use apply::{Checks, Rejection, apply};
 pub use build::{Draft, build};
 pub use clock::{ClockVerdict, judge_clock};
 pub use lane::{LaneRejection, check_lane, check_place, is_slot_open};
-pub use state::{Config, GenesisStateError, NamespaceState, Proof, State, Tip, proposer_of};
+pub use state::{
+    Config, ENTRY_CONFIG, ENTRY_L1, ENTRY_NAMESPACE, GenesisStateError, NamespaceState, Proof,
+    State, Tip, proposer_of,
+};

@@ -18,10 +18,28 @@ pub struct Config {
     pub chain_id: ChainId,
     /// Slots as a function of time.
     pub clock: SlotClock,
+    /// EIP-155 id of the L1.
+    pub l1_chain_id: u64,
     /// Length of an L1 slot, ms.
     pub l1_slot_ms: u64,
     /// L1 slots in an epoch.
     pub slots_per_epoch: u64,
+}
+
+// Under the state root, so that block 0 names one genesis: a node with another slot length would
+// otherwise find out by disagreeing much later.
+impl Encodable for Config {
+    fn encode(&self, out: &mut dyn alloy_rlp::BufMut) {
+        let fields = [
+            self.chain_id.get(),
+            self.clock.genesis.get(),
+            self.clock.slot_ms,
+            self.l1_chain_id,
+            self.l1_slot_ms,
+            self.slots_per_epoch,
+        ];
+        alloy_rlp::encode_list(&fields, out);
+    }
 }
 
 /// Where a namespace stands.
@@ -117,6 +135,12 @@ pub enum GenesisStateError {
     /// A stored state cannot be read.
     #[error(transparent)]
     Codec(#[from] CodecError),
+    /// A stored state is not one that this code writes.
+    #[error("state snapshot lists namespace {namespace} after one that is not below it")]
+    NamespaceOrder {
+        /// The offender.
+        namespace: Namespace,
+    },
 }
 
 /// R14, the one function the market replaces: who may sign lane blocks of `namespace` in `slot`.
@@ -129,6 +153,8 @@ pub fn proposer_of(state: &State, namespace: Namespace, _slot: Slot) -> Option<A
 pub const ENTRY_NAMESPACE: &str = "namespace";
 /// The L1 tree; id 0.
 pub const ENTRY_L1: &str = "l1";
+/// What never changes ([`Config`]); id 0.
+pub const ENTRY_CONFIG: &str = "config";
 
 /// A state entry with the path from a state root to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -165,6 +191,7 @@ impl State {
             config: Arc::new(Config {
                 chain_id: genesis.chain_id,
                 clock: genesis.clock(),
+                l1_chain_id: genesis.l1.chain_id,
                 l1_slot_ms: genesis.l1.slot_ms,
                 slots_per_epoch: genesis.l1.slots_per_epoch,
             }),
@@ -222,6 +249,8 @@ impl State {
             })
             .collect();
         entries.insert(trie::state_key(ENTRY_L1, 0), codec::encode(&self.l1));
+        let config = codec::encode(&*self.config);
+        entries.insert(trie::state_key(ENTRY_CONFIG, 0), config);
         entries
     }
 
@@ -266,11 +295,14 @@ impl State {
     pub fn from_bytes(genesis: &Genesis, bytes: &[u8]) -> Result<Self, GenesisStateError> {
         let mut state = Self::genesis(genesis)?;
         let snapshot: Snapshot = codec::decode_exact("state snapshot", bytes, STATE_BYTES_MAX)?;
-        state.namespaces = snapshot
-            .namespaces
-            .into_iter()
-            .map(|stored| (stored.id, stored.state))
-            .collect();
+        state.namespaces.clear();
+        for Stored { id, state: stored } in snapshot.namespaces {
+            let last = state.namespaces.last_key_value();
+            if last.is_some_and(|(last, _)| *last >= id) {
+                return Err(GenesisStateError::NamespaceOrder { namespace: id });
+            }
+            state.namespaces.insert(id, stored);
+        }
         state.l1 = snapshot.l1;
         state.history = snapshot.history;
         Ok(state)

@@ -1,5 +1,6 @@
 //! A view of one L1 fork, as far as derivation reads it.
 
+use crate::lane::{Cursor, NotYet};
 use cortado_l1::{HeaderError, TrackedHeader};
 use cortado_types::{B256, Block, Bytes, L1Ref, Operation, limits::REF_MAX};
 use std::collections::BTreeMap;
@@ -44,12 +45,15 @@ pub enum ForkError {
 
 /// Headers of L1 and which of them are on the fork `F` that ends in the tip.
 ///
-/// - `canonical` is the chain of ancestors of the tip, as far down as headers are held.
+/// - `canonical` is the chain of ancestors of the tip, without a gap, down to the lowest header held.
+/// - A view that begins above the chain's L1 anchor must hold `REF_MAX` headers below the first
+///   context it derives with: a reference to a block that is not held counts as no ancestor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fork {
     headers: BTreeMap<B256, TrackedHeader>,
     canonical: BTreeMap<u64, B256>,
     entries: BTreeMap<B256, Vec<Entry>>,
+    has_queue: bool,
 }
 
 /// Headers kept below the tip: a context may reach back `CONTEXT_LAG` behind an anchor that is
@@ -57,12 +61,22 @@ pub struct Fork {
 const KEPT: u64 = 2 * REF_MAX;
 
 impl Fork {
-    /// A fork of one block.
+    /// A fork of one block, for a rollup without a queue of L1→L2 calls.
     pub fn new(anchor: TrackedHeader) -> Self {
         Self {
             headers: BTreeMap::from([(anchor.hash, anchor)]),
             canonical: BTreeMap::from([(anchor.number, anchor.hash)]),
             entries: BTreeMap::new(),
+            has_queue: false,
+        }
+    }
+
+    /// A fork of one block, for a rollup with a queue: derivation then waits until
+    /// [`Fork::set_entries`] has spoken of every L1 block it passes, also of those that queue none.
+    pub fn with_queue(anchor: TrackedHeader) -> Self {
+        Self {
+            has_queue: true,
+            ..Self::new(anchor)
         }
     }
 
@@ -113,18 +127,19 @@ impl Fork {
             self.canonical.insert(header.number, header.hash);
             at = self.headers.get(&header.parent).copied();
         }
-        let floor = header.number.saturating_sub(KEPT);
-        if self
-            .canonical
-            .first_key_value()
-            .is_some_and(|(number, _)| *number < floor)
-        {
-            self.canonical = self.canonical.split_off(&floor);
-            self.headers.retain(|_, header| header.number >= floor);
-            self.entries
-                .retain(|hash, _| self.headers.contains_key(hash));
-        }
         Ok(())
+    }
+
+    /// Drops what neither a reference nor the entries still to import can need. `cursor` is the
+    /// lowest from which the caller may still derive; a namespace that was idle for days is what
+    /// holds headers back.
+    pub fn prune(&mut self, cursor: &Cursor) {
+        let floor = self.tip().number.saturating_sub(KEPT);
+        let floor = floor.min(cursor.context.number);
+        self.canonical = self.canonical.split_off(&floor);
+        self.headers.retain(|_, header| header.number >= floor);
+        self.entries
+            .retain(|hash, _| self.headers.contains_key(hash));
     }
 
     /// Follows the pointer of a finalised block: adds the headers that its move carries and makes
@@ -150,8 +165,10 @@ impl Fork {
         Ok(())
     }
 
-    /// Says which entries an L1 block queued, in log order.
-    pub fn set_entries(&mut self, block: B256, entries: Vec<Entry>) {
+    /// Says which entries an L1 block queued.
+    pub fn set_entries(&mut self, block: B256, mut entries: Vec<Entry>) {
+        // R12: ordered by (L1 block, log index).
+        entries.sort_by_key(|entry| entry.log_index);
         self.entries.insert(block, entries);
     }
 
@@ -189,23 +206,38 @@ impl Fork {
 
     /// Whether `ancestor` is `block` or an ancestor of it; `None` if headers between are not held.
     pub fn is_ancestor(&self, ancestor: &L1Ref, block: &L1Ref) -> Option<bool> {
-        if self.contains(block) == Some(true) {
-            return self.contains(ancestor);
+        let mut at = *block;
+        // Only the part that is off the fork is walked; a hostile lane block may ask this of every
+        // one of its transactions.
+        while self.canonical.get(&at.number) != Some(&at.hash) {
+            if at.number <= ancestor.number {
+                return Some(at == *ancestor);
+            }
+            let header = self.headers.get(&at.hash)?;
+            at = self.headers.get(&header.parent)?.to_ref();
         }
-        let mut at = *self.headers.get(&block.hash)?;
-        while at.number > ancestor.number {
-            at = *self.headers.get(&at.parent)?;
+        if at.number < ancestor.number {
+            return Some(false);
         }
-        Some(at.hash == ancestor.hash)
+        self.contains(ancestor)
     }
 
     /// Entries queued in the fork's blocks above `after` up to `to`, in order.
-    pub fn entries_between(&self, after: u64, to: u64) -> Vec<Entry> {
-        self.canonical
-            .range(after.saturating_add(1)..=to.max(after))
-            .filter_map(|(_, hash)| self.entries.get(hash))
-            .flatten()
-            .cloned()
-            .collect()
+    ///
+    /// # Errors
+    /// [`NotYet`] names the first block of which it is not known what it queued.
+    pub fn entries_between(&self, after: u64, to: u64) -> Result<Vec<Entry>, NotYet> {
+        let mut entries = Vec::new();
+        if !self.has_queue {
+            return Ok(entries);
+        }
+        for number in after.saturating_add(1)..=to {
+            let missing = |hash| NotYet(L1Ref { number, hash });
+            let hash = self.canonical.get(&number);
+            let hash = hash.ok_or(missing(B256::ZERO))?;
+            let queued = self.entries.get(hash).ok_or(missing(*hash))?;
+            entries.extend(queued.iter().cloned());
+        }
+        Ok(entries)
     }
 }

@@ -18,8 +18,12 @@ pub struct Params {
 
 /// Where derivation of a namespace stands on a fork.
 ///
-/// - `context` is on the fork and all entries up to it have been imported.
-/// - `queue` holds the entries of the blocks above `context` up to `scanned`, in order.
+/// - `context` and `scanned` are on the fork; all entries up to `context` have been imported.
+/// - `queue` holds the entries of the blocks above `context` up to `scanned` that have not been
+///   imported, in order.
+///
+/// A cursor belongs to the L2 block it was left by. When the fork changes, go back to the last one
+/// whose `scanned` is still on it and derive from there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cursor {
     /// The L1 block up to which everything is imported.
@@ -101,9 +105,10 @@ impl L2Input {
     }
 }
 
-/// Something the fork's view does not hold yet; ask again when it does.
+/// Something the fork's view does not hold, or not on this fork: the block, or what it queued. Ask
+/// again when it does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("L1 block {} ({}) is not held yet", .0.number, .0.hash)]
+#[error("L1 block {} ({}), or what it queued, is not held on this fork yet", .0.number, .0.hash)]
 pub struct NotYet(pub L1Ref);
 
 /// The lane headers of `namespace` in a finalised block, in order.
@@ -128,13 +133,16 @@ pub fn derive_lane(
     params: &Params,
 ) -> Result<(Cursor, L2Input), NotYet> {
     let mut next = cursor.clone();
+    if fork.contains(&next.scanned) != Some(true) {
+        return Err(NotYet(next.scanned));
+    }
     // R12: the context moves to the highest ancestor of the lane's that is on F, never down.
     let reached = fork
         .highest_common(&lane.context)
         .ok_or(NotYet(lane.context))?;
     if reached.number > next.scanned.number {
         next.queue
-            .extend(fork.entries_between(next.scanned.number, reached.number));
+            .extend(fork.entries_between(next.scanned.number, reached.number)?);
         next.scanned = reached;
     }
     let imports = take_imports(&mut next.queue, params.import_gas);

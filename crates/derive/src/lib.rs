@@ -12,7 +12,7 @@
 //!  │ lanes ──────────┼────▶ │ header, body │ ──F──▶   imports  L1→L2 entries up to the context
 //!  │ pointer move    │      └──────────────┘          included transactions whose reference is on F
 //!  └────────┬────────┘                                dropped  the others, each with its reason
-//!           └──▶ Fork::extend (headers)
+//!           └──▶ Fork::follow (headers)
 //! ```
 //!
 //! What is missing is never guessed: an L1 block that the view does not hold yields [`NotYet`], and

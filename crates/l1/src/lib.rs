@@ -16,5 +16,8 @@
 mod header;
 mod tree;
 
+#[cfg(test)]
+mod tests;
+
 pub use header::{HeaderError, TrackedHeader};
 pub use tree::{FinalityError, MoveError, Tree};

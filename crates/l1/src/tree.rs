@@ -169,6 +169,11 @@ impl Tree {
         self.headers.is_empty()
     }
 
+    fn above_fin(&self) -> usize {
+        let above = |header: &&TrackedHeader| header.number > self.fin.number;
+        self.headers.values().filter(above).count()
+    }
+
     /// The tracked ancestor of `from` (or itself) at `number`.
     pub fn ancestor_at(&self, from: &B256, number: u64) -> Option<&TrackedHeader> {
         let mut at = self.headers.get(from)?;
@@ -242,9 +247,12 @@ impl Tree {
                 head_hash: self.head.hash,
             });
         }
-        let above = self.headers.len() + count;
-        if above > L1_TRACKED_HEADERS_MAX + CONTEXT_LAG as usize {
-            return Err(MoveError::Full { count: above });
+        let new = read
+            .iter()
+            .filter(|header| !self.headers.contains_key(&header.hash));
+        let count = self.above_fin() + new.count();
+        if count > L1_TRACKED_HEADERS_MAX {
+            return Err(MoveError::Full { count });
         }
         self.headers
             .extend(read.into_iter().map(|header| (header.hash, header)));
@@ -319,24 +327,63 @@ impl Encodable for Tree {
 impl Decodable for Tree {
     fn decode(buf: &mut &[u8]) -> alloy_rlp::Result<Self> {
         let mut payload = alloy_rlp::Header::decode_bytes(buf, true)?;
-        let headers = Vec::<TrackedHeader>::decode(&mut payload)?;
+        let list = Vec::<TrackedHeader>::decode(&mut payload)?;
         let (head, fin) = (L1Ref::decode(&mut payload)?, L1Ref::decode(&mut payload)?);
-        let tree = Self {
-            headers: headers
-                .into_iter()
-                .map(|header| (header.hash, header))
-                .collect(),
-            head,
-            fin,
-        };
         if !payload.is_empty() {
             return Err(alloy_rlp::Error::UnexpectedLength);
         }
-        if !tree.headers.contains_key(&head.hash) || !tree.is_on_chain_of(&fin, &head.hash) {
+        if !list.is_sorted_by(|one, next| one.hash < next.hash) {
             return Err(alloy_rlp::Error::Custom(
-                "L1 tree without its head or finalised block",
+                "L1 headers are not in ascending order of hash",
             ));
         }
-        Ok(tree)
+        let headers = list.into_iter().map(|header| (header.hash, header));
+        let tree = Self {
+            headers: headers.collect(),
+            head,
+            fin,
+        };
+        match tree.broken_invariant() {
+            None => Ok(tree),
+            Some(broken) => Err(alloy_rlp::Error::Custom(broken)),
+        }
+    }
+}
+
+impl Tree {
+    /// Which of the type's invariants does not hold. What was stored may come back corrupt, and
+    /// every walk to an ancestor ends only because numbers fall.
+    fn broken_invariant(&self) -> Option<&'static str> {
+        for header in self.headers.values() {
+            let parent = self.headers.get(&header.parent);
+            let falls = parent.is_none_or(|parent| {
+                parent.number.checked_add(1) == Some(header.number)
+                    && parent.timestamp < header.timestamp
+            });
+            if !falls {
+                return Some("an L1 header does not follow its parent");
+            }
+            if parent.is_none() && header.number > self.fin.number {
+                return Some("an L1 header above the finalised block has no parent");
+            }
+        }
+        if self.headers.get(&self.head.hash).map(TrackedHeader::to_ref) != Some(self.head) {
+            return Some("the L1 head is not tracked");
+        }
+        if !self.is_on_chain_of(&self.fin, &self.head.hash) {
+            return Some("the finalised L1 block is not an ancestor of the head");
+        }
+        let above = self.above_fin();
+        let roots = self
+            .headers
+            .values()
+            .filter(|h| h.number == self.fin.number);
+        if roots.count() != 1 {
+            return Some("two L1 headers stand at the height of the finalised one");
+        }
+        if above > L1_TRACKED_HEADERS_MAX || self.headers.len() - above > CONTEXT_LAG as usize + 1 {
+            return Some("more L1 headers than are ever tracked");
+        }
+        None
     }
 }

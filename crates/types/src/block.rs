@@ -2,12 +2,12 @@
 
 use crate::{
     certificate::QuorumCertificate,
-    codec::optional,
+    codec::{bytes_list, optional},
     ecdsa::Signature,
     header::{Header, L1Ref},
     ids::{ChainId, Slot},
     lane::{SignedLaneHeader, domain},
-    limits::L1_HEADER_BYTES_MAX,
+    limits::{L1_HEADER_BYTES_MAX, L1_HEADERS_PER_MOVE_MAX},
     trie,
 };
 use alloy_primitives::{B256, Bytes, keccak256};
@@ -120,17 +120,12 @@ impl Encodable for PointerMove {
 impl Decodable for PointerMove {
     fn decode(buf: &mut &[u8]) -> alloy_rlp::Result<Self> {
         let mut payload = alloy_rlp::Header::decode_bytes(buf, true)?;
-        let headers = Vec::<Bytes>::decode(&mut payload)?;
-        if headers
-            .iter()
-            .any(|header| header.len() > L1_HEADER_BYTES_MAX)
-        {
-            return Err(alloy_rlp::Error::Custom(
-                "L1 header longer than L1_HEADER_BYTES_MAX",
-            ));
-        }
         let moved = Self {
-            headers,
+            headers: bytes_list(
+                &mut payload,
+                L1_HEADERS_PER_MOVE_MAX,
+                0..=L1_HEADER_BYTES_MAX,
+            )?,
             sight: QuorumCertificate::decode(&mut payload)?,
             mover: optional::decode(&mut payload)?,
         };

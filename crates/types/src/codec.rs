@@ -1,5 +1,6 @@
 //! One way to read bytes that came from outside.
 
+use alloy_primitives::Bytes;
 use alloy_rlp::{Decodable, Encodable};
 use thiserror::Error;
 
@@ -74,6 +75,32 @@ pub fn put_varint(out: &mut Vec<u8>, mut value: u64) {
         value >>= 7;
     }
     out.push(value as u8);
+}
+
+/// A list of byte strings, refused at the first one too many or of a length outside `sizes`: a
+/// string of one byte on the wire is a handle of thirty-two in memory.
+pub(crate) fn bytes_list(
+    buf: &mut &[u8],
+    count_max: usize,
+    sizes: std::ops::RangeInclusive<usize>,
+) -> alloy_rlp::Result<Vec<Bytes>> {
+    let mut payload = alloy_rlp::Header::decode_bytes(buf, true)?;
+    let mut items = Vec::new();
+    while !payload.is_empty() {
+        if items.len() == count_max {
+            return Err(alloy_rlp::Error::Custom(
+                "list has more items than its limit",
+            ));
+        }
+        let item = alloy_rlp::Header::decode_bytes(&mut payload, false)?;
+        if !sizes.contains(&item.len()) {
+            return Err(alloy_rlp::Error::Custom(
+                "list item is shorter or longer than its limits",
+            ));
+        }
+        items.push(Bytes::copy_from_slice(item));
+    }
+    Ok(items)
 }
 
 /// An optional value as an RLP list of none or one, so that the field keeps its place.

@@ -63,7 +63,8 @@ pub struct Genesis {
 pub enum GenesisError {
     /// A slot length that does not fit the L1's.
     #[error(
-        "slot_ms is {slot_ms}, it must be at least {min} and divide the L1 slot of {l1_slot_ms} ms"
+        "slot_ms is {slot_ms}, it must be at least {min} and divide the L1 slot of {l1_slot_ms} ms, which is at most {}",
+        L1_SLOT_MS_MAX
     )]
     SlotLength {
         /// Given slot length, ms.
@@ -88,6 +89,12 @@ pub enum GenesisError {
         /// The offender.
         namespace: Namespace,
     },
+    /// No key has the zero address, and state entries write "nobody" that way.
+    #[error("namespace {namespace} has the zero address as reserve holder")]
+    ZeroReserveHolder {
+        /// The offender.
+        namespace: Namespace,
+    },
     /// Too many namespaces.
     #[error("{count} namespaces, the limit is {}", NAMESPACES_MAX)]
     TooManyNamespaces {
@@ -102,6 +109,9 @@ pub enum GenesisError {
 /// Shortest slot, ms. Above `GRACE_MS`, so that at any time at most two slots of a namespace are open.
 pub const SLOT_MS_MIN: u64 = 1_000;
 
+/// Longest L1 slot, ms: five times Ethereum's. Times stay far from the end of their range.
+pub const L1_SLOT_MS_MAX: u64 = 60_000;
+
 const _: () = assert!(SLOT_MS_MIN > crate::limits::GRACE_MS);
 
 impl Genesis {
@@ -111,8 +121,8 @@ impl Genesis {
     /// [`GenesisError`] names the value and the limit.
     pub fn validate(&self) -> Result<SeatSet, GenesisError> {
         let l1_slot_ms = self.l1.slot_ms;
-        if self.slot_ms < SLOT_MS_MIN || !l1_slot_ms.is_multiple_of(self.slot_ms) || l1_slot_ms == 0
-        {
+        let fits = self.slot_ms >= SLOT_MS_MIN && l1_slot_ms.is_multiple_of(self.slot_ms);
+        if !fits || l1_slot_ms == 0 || l1_slot_ms > L1_SLOT_MS_MAX {
             return Err(GenesisError::SlotLength {
                 slot_ms: self.slot_ms,
                 min: SLOT_MS_MIN,
@@ -133,6 +143,9 @@ impl Genesis {
             }
             if namespace.is_rollup() && config.reserve_holder.is_none() {
                 return Err(GenesisError::NoReserveHolder { namespace });
+            }
+            if config.reserve_holder == Some(Address::ZERO) {
+                return Err(GenesisError::ZeroReserveHolder { namespace });
             }
         }
         Ok(SeatSet::new(self.seats.clone())?)

@@ -9,7 +9,7 @@ use crate::{
     trie,
 };
 use alloy_primitives::{Address, B256, Bytes};
-use alloy_rlp::{Encodable, RlpDecodable, RlpEncodable};
+use alloy_rlp::{Decodable, Encodable, RlpDecodable, RlpEncodable};
 use alloy_sol_types::{Eip712Domain, SolStruct, eip712_domain, sol};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -163,12 +163,28 @@ pub enum BodyError {
 }
 
 /// The transactions of a lane block, in order, as raw EIP-2718 bytes; the gadget does not read them.
-#[derive(
-    Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, RlpEncodable, RlpDecodable,
-)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, RlpEncodable)]
 pub struct LaneBody {
     /// Raw transactions.
     pub transactions: Vec<Bytes>,
+}
+
+// By hand, so that four MiB of empty transactions are refused at the first one and not after they
+// have become a hundred MiB of handles.
+impl Decodable for LaneBody {
+    fn decode(buf: &mut &[u8]) -> alloy_rlp::Result<Self> {
+        let mut payload = alloy_rlp::Header::decode_bytes(buf, true)?;
+        let transactions = codec::bytes_list(
+            &mut payload,
+            LANE_TRANSACTIONS_MAX,
+            1..=TRANSACTION_BYTES_MAX,
+        )?;
+        if payload.is_empty() {
+            Ok(Self { transactions })
+        } else {
+            Err(alloy_rlp::Error::UnexpectedLength)
+        }
+    }
 }
 
 impl LaneBody {

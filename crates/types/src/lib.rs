@@ -30,6 +30,9 @@ pub mod seats;
 pub mod time;
 pub mod trie;
 
+#[cfg(test)]
+mod tests;
+
 pub use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
 pub use block::{Block, LaneEntry, Operation, PointerMove};
 pub use certificate::{

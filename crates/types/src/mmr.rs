@@ -9,7 +9,7 @@
 //! ```
 
 use alloy_primitives::{B256, keccak256};
-use alloy_rlp::{RlpDecodable, RlpEncodable};
+use alloy_rlp::{Decodable, RlpDecodable, RlpEncodable};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -35,12 +35,53 @@ fn root(leaves: u64, peaks: &[B256]) -> B256 {
 /// What chain state keeps: enough to append, not to prove.
 ///
 /// - `peaks.len()` is the number of set bits of `leaves`.
-#[derive(
-    Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, RlpEncodable, RlpDecodable,
-)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, RlpEncodable)]
+#[serde(try_from = "RawPeaks")]
 pub struct Peaks {
     leaves: u64,
     peaks: Vec<B256>,
+}
+
+/// Peaks as they were stored, before it is known that they fit the number of leaves.
+#[derive(Deserialize, RlpDecodable)]
+struct RawPeaks {
+    leaves: u64,
+    peaks: Vec<B256>,
+}
+
+/// Stored peaks that are not one for each mountain.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+#[error("{peaks} peaks are stored for {leaves} headers, there must be {}", leaves.count_ones())]
+pub struct PeaksError {
+    /// Headers covered.
+    pub leaves: u64,
+    /// Peaks given.
+    pub peaks: usize,
+}
+
+impl TryFrom<RawPeaks> for Peaks {
+    type Error = PeaksError;
+
+    fn try_from(raw: RawPeaks) -> Result<Self, PeaksError> {
+        let (leaves, peaks) = (raw.leaves, raw.peaks);
+        // A full range of heights is out of reach of any chain and could not be appended to.
+        if peaks.len() == leaves.count_ones() as usize && leaves < u64::MAX {
+            Ok(Self { leaves, peaks })
+        } else {
+            Err(PeaksError {
+                leaves,
+                peaks: peaks.len(),
+            })
+        }
+    }
+}
+
+impl Decodable for Peaks {
+    fn decode(buf: &mut &[u8]) -> alloy_rlp::Result<Self> {
+        RawPeaks::decode(buf)?
+            .try_into()
+            .map_err(|_| alloy_rlp::Error::Custom("peaks do not fit the number of headers"))
+    }
 }
 
 impl Peaks {

@@ -4,9 +4,11 @@
 //! trie) and a *keyed* one (key = keccak of the name, as Ethereum's state trie).
 
 use alloy_primitives::{B256, Bytes, keccak256};
+use alloy_rlp::{Decodable, Error};
 use alloy_trie::{
-    HashBuilder, Nibbles,
-    proof::{ProofRetainer, verify_proof},
+    EMPTY_ROOT_HASH, HashBuilder, Nibbles,
+    nodes::TrieNode,
+    proof::ProofRetainer,
     root::{adjust_index_for_rlp, ordered_trie_root_encoded},
 };
 use serde::{Deserialize, Serialize};
@@ -77,7 +79,13 @@ pub fn prove_ordered<T: AsRef<[u8]>>(items: &[T], index: usize) -> TrieProof {
 fn collect(mut builder: HashBuilder, key: Nibbles) -> TrieProof {
     builder.root();
     let nodes = builder.take_proof_nodes().matching_nodes_sorted(&key);
-    TrieProof(nodes.into_iter().map(|(_, node)| node).collect())
+    // A node shorter than a hash stands inside its parent and is no step of its own; the root is
+    // named by hash at any length.
+    let steps = nodes
+        .into_iter()
+        .enumerate()
+        .filter(|(step, (_, node))| *step == 0 || node.len() >= B256::len_bytes());
+    TrieProof(steps.map(|(_, (_, node))| node).collect())
 }
 
 /// Checks that item `index` of the ordered trie under `root` is `value`, or absent if `None`.
@@ -151,10 +159,78 @@ fn verify(
             });
         }
     }
-    verify_proof(root, key, value.map(<[u8]>::to_vec), &proof.0).map_err(|error| {
-        ProofError::Invalid {
-            root,
-            reason: error.to_string(),
+    let invalid = |reason: String| ProofError::Invalid { root, reason };
+    let found = walk(root, key, &proof.0).map_err(|error| invalid(error.to_string()))?;
+    match (found.as_deref(), value) {
+        (found, want) if found == want => Ok(()),
+        (None, _) => Err(invalid("nothing stands there".to_owned())),
+        (Some(_), None) => Err(invalid("a value stands there".to_owned())),
+        (Some(_), Some(_)) => Err(invalid("another value stands there".to_owned())),
+    }
+}
+
+/// The value at `key` under `root`, or `None` if the nodes show that there is none.
+///
+/// The nodes may be anybody's, and a hostile proposer chooses even the root that it signs; the
+/// library's own verifier stops the process when the keys of nodes add up to more than 64 nibbles,
+/// and does not open a trie whose root node is shorter than a hash (a body of one tiny transaction).
+fn walk(root: B256, key: Nibbles, proof: &[Bytes]) -> alloy_rlp::Result<Option<Vec<u8>>> {
+    let mut rest = proof.iter();
+    let mut next = |hash: &[u8]| -> alloy_rlp::Result<TrieNode> {
+        let node = rest.next().ok_or(Error::Custom("a node is missing"))?;
+        if keccak256(node) != *hash {
+            return Err(Error::Custom(
+                "a node does not have the hash its parent names",
+            ));
         }
-    })
+        decode_node(node)
+    };
+    let mut node = match proof {
+        [] if root == EMPTY_ROOT_HASH => return Ok(None),
+        _ => next(root.as_slice())?,
+    };
+    let mut depth = 0;
+    let found = loop {
+        let child = match node {
+            TrieNode::EmptyRoot if root == EMPTY_ROOT_HASH => break None,
+            TrieNode::EmptyRoot => return Err(Error::Custom("an empty node inside the trie")),
+            TrieNode::Leaf(leaf) => break (key.slice(depth..) == leaf.key).then_some(leaf.value),
+            TrieNode::Extension(extension) => {
+                if !key.slice(depth..).starts_with(&extension.key) {
+                    break None;
+                }
+                depth += extension.key.len();
+                extension.child
+            }
+            TrieNode::Branch(branch) => {
+                let nibble = key
+                    .get(depth)
+                    .ok_or(Error::Custom("the path is too long"))?;
+                depth += 1;
+                let before = branch.state_mask.get() & ((1 << nibble) - 1);
+                match branch.stack.get(before.count_ones() as usize) {
+                    Some(child) if branch.state_mask.is_bit_set(nibble) => child.clone(),
+                    _ => break None,
+                }
+            }
+        };
+        node = match child.as_hash() {
+            Some(hash) => next(hash.as_slice())?,
+            None => decode_node(&child)?,
+        };
+    };
+    if rest.next().is_some() {
+        return Err(Error::Custom("nodes are left over"));
+    }
+    Ok(found)
+}
+
+fn decode_node(bytes: &[u8]) -> alloy_rlp::Result<TrieNode> {
+    let mut rest = bytes;
+    let node = TrieNode::decode(&mut rest)?;
+    if rest.is_empty() {
+        Ok(node)
+    } else {
+        Err(Error::UnexpectedLength)
+    }
 }
