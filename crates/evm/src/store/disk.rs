@@ -1,7 +1,13 @@
 //! The database: finalised blocks, the state after the last of them, and unfinalised blocks to be
 //! executed again.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+mod write;
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::Path,
+    sync::Arc,
+};
 
 use alloy_consensus::{Header, Sealed};
 use alloy_primitives::{B256, U256, keccak256};
@@ -10,6 +16,7 @@ use redb::{
     StorageError, TableDefinition, WriteTransaction,
 };
 
+use self::write::{write_blocks, write_state, write_tips, write_unfinalized};
 use super::{
     FORMAT_VERSION, StoreError,
     codec::{self, StoredAccount},
@@ -92,15 +99,26 @@ fn corrupt(what: impl Into<String>) -> StoreError {
     StoreError::Corrupt(what.into())
 }
 
+/// The database library panics on some rotten pages that it takes for its own work; to us they are
+/// as corrupt as the others.
+fn guarded<T>(work: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
+    // Nothing that `work` could leave half done is used again: a failed transaction is dropped, and
+    // the library poisons its own locks.
+    catch_unwind(AssertUnwindSafe(work))
+        .unwrap_or_else(|_| Err(corrupt("a page of the database file does not decode")))
+}
+
 impl Disk {
     pub(super) fn open(dir: &Path) -> Result<Self, StoreError> {
         std::fs::create_dir_all(dir)
             .map_err(|error| StoreError::Database(Box::new(redb::Error::Io(error))))?;
-        let db = Database::builder()
-            .set_cache_size(CACHE_BYTES)
-            .create(dir.join(FILE_NAME))
-            .map_err(open_failed)?;
-        Ok(Self { db })
+        guarded(|| {
+            let db = Database::builder()
+                .set_cache_size(CACHE_BYTES)
+                .create(dir.join(FILE_NAME))
+                .map_err(open_failed)?;
+            Ok(Self { db })
+        })
     }
 
     pub(super) fn in_memory() -> Result<Self, StoreError> {
@@ -115,8 +133,12 @@ impl Disk {
         Ok(Self { db })
     }
 
-    fn read(&self) -> Result<ReadTransaction, StoreError> {
-        self.db.begin_read().map_err(failed)
+    /// One consistent view.
+    fn read<T>(
+        &self,
+        look: impl FnOnce(&ReadTransaction) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        guarded(|| look(&self.db.begin_read().map_err(failed)?))
     }
 
     /// One durable transaction.
@@ -124,9 +146,11 @@ impl Disk {
         &self,
         change: impl FnOnce(&WriteTransaction) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        let transaction = self.db.begin_write().map_err(failed)?;
-        change(&transaction)?;
-        transaction.commit().map_err(failed)
+        guarded(|| {
+            let transaction = self.db.begin_write().map_err(failed)?;
+            change(&transaction)?;
+            transaction.commit().map_err(failed)
+        })
     }
 
     /// Writes the first block into an empty database.
@@ -190,31 +214,9 @@ impl Disk {
         &self,
         genesis: B256,
     ) -> Result<Option<ExecutedBlock>, StoreError> {
-        let transaction = self.read()?;
-        let meta = match transaction.open_table(META) {
-            Ok(meta) => meta,
-            Err(redb::TableError::TableDoesNotExist(_)) => return Ok(None),
-            Err(error) => return Err(failed(error)),
+        let Some(hash) = self.read(|transaction| read_tip(transaction, genesis))? else {
+            return Ok(None);
         };
-        let format = meta.get(META_FORMAT).map_err(failed)?;
-        let format = format.ok_or_else(|| corrupt("no format version"))?;
-        let format = <[u8; 4]>::try_from(format.value())
-            .map_err(|_| corrupt("the format version is not 4 bytes"))?;
-        let found = u32::from_be_bytes(format);
-        if found > FORMAT_VERSION {
-            return Err(StoreError::NewerFormat {
-                found,
-                supported: FORMAT_VERSION,
-            });
-        }
-        let found = read_hash(&meta, META_GENESIS)?;
-        if found != genesis {
-            return Err(StoreError::WrongGenesis {
-                found,
-                expected: genesis,
-            });
-        }
-        let hash = read_hash(&meta, META_FINALIZED)?;
         let number = self
             .number_of(&hash)?
             .ok_or_else(|| corrupt(format!("finalised block {hash} is missing")))?;
@@ -223,7 +225,7 @@ impl Disk {
             .filter(|block| block.hash() == hash)
             .ok_or_else(|| corrupt(format!("finalised block {number} is not {hash}")))?;
 
-        let state = self.load_state(&transaction)?;
+        let state = self.read(load_state)?;
         let (root, expected) = (state.root(), record.header.state_root);
         if root != expected {
             return Err(corrupt(format!(
@@ -246,127 +248,164 @@ impl Disk {
         }))
     }
 
-    fn load_state(&self, transaction: &ReadTransaction) -> Result<WorldState, StoreError> {
-        let mut state = WorldState::default();
-        for entry in transaction
-            .open_table(CODES)
-            .map_err(failed)?
-            .iter()
-            .map_err(failed)?
-        {
-            let (hash, code) = entry.map_err(failed)?;
-            let (hash, code) = (B256::from(hash.value()), code.value());
-            if keccak256(code) != hash {
-                return Err(corrupt(format!("code {hash} has another hash")));
-            }
-            state.codes.insert(hash, bytecode(code.to_vec().into()));
-        }
-        // Both tables are sorted by account, so one pass over each suffices.
-        let storage = transaction.open_table(STORAGE).map_err(failed)?;
-        let mut slots = storage.iter().map_err(failed)?.peekable();
-        for entry in transaction
-            .open_table(ACCOUNTS)
-            .map_err(failed)?
-            .iter()
-            .map_err(failed)?
-        {
-            let (key, account) = entry.map_err(failed)?;
-            let key = B256::from(key.value());
-            let StoredAccount {
-                nonce,
-                balance,
-                code_hash,
-            } = StoredAccount::from_bytes(account.value())?;
-            let mut storage = Trie::default();
-            while let Some(slot) = slots.next_if(|slot| match slot {
-                Ok((slot, _)) => slot.value().0 <= &key.0,
-                Err(_) => true,
-            }) {
-                let (slot, value) = slot.map_err(failed)?;
-                let (owner, slot) = slot.value();
-                if *owner != key.0 {
-                    return Err(corrupt(format!("storage of a missing account {key}")));
-                }
-                let value = U256::from_be_bytes(*value.value());
-                write_slot(&mut storage, B256::from(slot), value);
-            }
-            state.accounts.insert(
-                key,
-                Account {
-                    nonce,
-                    balance,
-                    code_hash,
-                    storage,
-                },
-            );
-        }
-        match slots.next() {
-            None => Ok(state),
-            Some(_) => Err(corrupt("storage of a missing account")),
-        }
-    }
-
     /// Blocks that are not final, in no order and without receipts, and the canonical head.
     pub(super) fn load_pending(&self) -> Result<(Vec<BlockRecord>, B256), StoreError> {
-        let transaction = self.read()?;
-        let mut blocks = Vec::new();
-        let table = transaction.open_table(UNFINALIZED).map_err(failed)?;
-        for entry in table.iter().map_err(failed)? {
-            let (hash, bytes) = entry.map_err(failed)?;
-            let block = codec::decode_unfinalized(bytes.value())?;
-            if block.hash().0 != *hash.value() {
-                return Err(corrupt(format!(
-                    "block {} is stored under another hash",
-                    block.hash()
-                )));
+        self.read(|transaction| {
+            let mut blocks = Vec::new();
+            let table = transaction.open_table(UNFINALIZED).map_err(failed)?;
+            for entry in table.iter().map_err(failed)? {
+                let (key, bytes) = entry.map_err(failed)?;
+                let block = codec::decode_unfinalized(bytes.value())?;
+                let hash = block.hash();
+                if hash.0 != *key.value() {
+                    return Err(corrupt(format!(
+                        "block {hash} is stored under another hash"
+                    )));
+                }
+                blocks.push(block);
             }
-            blocks.push(block);
-        }
-        let meta = transaction.open_table(META).map_err(failed)?;
-        Ok((blocks, read_hash(&meta, META_HEAD)?))
+            let meta = transaction.open_table(META).map_err(failed)?;
+            Ok((blocks, read_hash(&meta, META_HEAD)?))
+        })
     }
 
     pub(super) fn number_of(&self, hash: &B256) -> Result<Option<u64>, StoreError> {
-        let table = self.read()?.open_table(NUMBERS).map_err(failed)?;
-        Ok(table
-            .get(&hash.0)
-            .map_err(failed)?
-            .map(|number| number.value()))
+        self.read(|transaction| {
+            let table = transaction.open_table(NUMBERS).map_err(failed)?;
+            Ok(table
+                .get(&hash.0)
+                .map_err(failed)?
+                .map(|number| number.value()))
+        })
     }
 
     pub(super) fn header(&self, number: u64) -> Result<Option<Sealed<Header>>, StoreError> {
-        let table = self.read()?.open_table(HEADERS).map_err(failed)?;
-        let bytes = table.get(number).map_err(failed)?;
-        bytes
-            .map(|bytes| codec::decode_header(bytes.value()))
-            .transpose()
+        self.read(|transaction| {
+            let table = transaction.open_table(HEADERS).map_err(failed)?;
+            let bytes = table.get(number).map_err(failed)?;
+            bytes
+                .map(|bytes| codec::decode_header(bytes.value()))
+                .transpose()
+        })
     }
 
     pub(super) fn block(&self, number: u64) -> Result<Option<BlockRecord>, StoreError> {
         let Some(header) = self.header(number)? else {
             return Ok(None);
         };
-        let transaction = self.read()?;
-        let bodies = transaction.open_table(BODIES).map_err(failed)?;
-        let receipts = transaction.open_table(RECEIPTS).map_err(failed)?;
-        let body = bodies.get(number).map_err(failed)?;
-        let receipts = receipts.get(number).map_err(failed)?;
-        let (Some(body), Some(receipts)) = (body, receipts) else {
-            return Err(corrupt(format!(
-                "block {number} has no body or no receipts"
-            )));
-        };
-        codec::decode_block(header, body.value(), receipts.value()).map(Some)
+        self.read(|transaction| {
+            let bodies = transaction.open_table(BODIES).map_err(failed)?;
+            let receipts = transaction.open_table(RECEIPTS).map_err(failed)?;
+            let body = bodies.get(number).map_err(failed)?;
+            let receipts = receipts.get(number).map_err(failed)?;
+            let (Some(body), Some(receipts)) = (body, receipts) else {
+                return Err(corrupt(format!(
+                    "block {number} has no body or no receipts"
+                )));
+            };
+            codec::decode_block(header, body.value(), receipts.value()).map(Some)
+        })
     }
 
     /// Block number and index of a final transaction.
     pub(super) fn transaction(&self, hash: &B256) -> Result<Option<(u64, usize)>, StoreError> {
-        let table = self.read()?.open_table(TRANSACTIONS).map_err(failed)?;
-        let place = table
-            .get(&hash.0)
-            .map_err(failed)?
-            .map(|place| place.value());
-        Ok(place.map(|(number, index)| (number, index as usize)))
+        self.read(|transaction| {
+            let table = transaction.open_table(TRANSACTIONS).map_err(failed)?;
+            let place = table
+                .get(&hash.0)
+                .map_err(failed)?
+                .map(|place| place.value());
+            Ok(place.map(|(number, index)| (number, index as usize)))
+        })
+    }
+}
+
+/// Hash of the finalised block, once format and chain are found to be ours; `None` in an empty
+/// database.
+fn read_tip(transaction: &ReadTransaction, genesis: B256) -> Result<Option<B256>, StoreError> {
+    let meta = match transaction.open_table(META) {
+        Ok(meta) => meta,
+        Err(redb::TableError::TableDoesNotExist(_)) => return Ok(None),
+        Err(error) => return Err(failed(error)),
+    };
+    let format = meta.get(META_FORMAT).map_err(failed)?;
+    let format = format.ok_or_else(|| corrupt("no format version"))?;
+    let format = <[u8; 4]>::try_from(format.value())
+        .map_err(|_| corrupt("the format version is not 4 bytes"))?;
+    let found = u32::from_be_bytes(format);
+    if found > FORMAT_VERSION {
+        return Err(StoreError::NewerFormat {
+            found,
+            supported: FORMAT_VERSION,
+        });
+    }
+    let found = read_hash(&meta, META_GENESIS)?;
+    if found != genesis {
+        return Err(StoreError::WrongGenesis {
+            found,
+            expected: genesis,
+        });
+    }
+    read_hash(&meta, META_FINALIZED).map(Some)
+}
+
+fn load_state(transaction: &ReadTransaction) -> Result<WorldState, StoreError> {
+    let mut state = WorldState::default();
+    for entry in transaction
+        .open_table(CODES)
+        .map_err(failed)?
+        .iter()
+        .map_err(failed)?
+    {
+        let (hash, code) = entry.map_err(failed)?;
+        let (hash, code) = (B256::from(hash.value()), code.value());
+        if keccak256(code) != hash {
+            return Err(corrupt(format!("code {hash} has another hash")));
+        }
+        state.codes.insert(hash, bytecode(code.to_vec().into()));
+    }
+    // Both tables are sorted by account, so one pass over each suffices.
+    let storage = transaction.open_table(STORAGE).map_err(failed)?;
+    let mut slots = storage.iter().map_err(failed)?.peekable();
+    for entry in transaction
+        .open_table(ACCOUNTS)
+        .map_err(failed)?
+        .iter()
+        .map_err(failed)?
+    {
+        let (key, account) = entry.map_err(failed)?;
+        let key = B256::from(key.value());
+        let StoredAccount {
+            nonce,
+            balance,
+            code_hash,
+        } = StoredAccount::from_bytes(account.value())?;
+        let mut storage = Trie::default();
+        while let Some(slot) = slots.next_if(|slot| match slot {
+            Ok((slot, _)) => slot.value().0 <= &key.0,
+            Err(_) => true,
+        }) {
+            let (slot, value) = slot.map_err(failed)?;
+            let (owner, slot) = slot.value();
+            if *owner != key.0 {
+                return Err(corrupt(format!("storage of a missing account {key}")));
+            }
+            let value = U256::from_be_bytes(*value.value());
+            write_slot(&mut storage, B256::from(slot), value);
+        }
+        state.accounts.insert(
+            key,
+            Account {
+                nonce,
+                balance,
+                code_hash,
+                storage,
+            },
+        );
+    }
+    match slots.next() {
+        None => Ok(state),
+        Some(_) => Err(corrupt("storage of a missing account")),
     }
 }
 
@@ -377,123 +416,4 @@ fn read_hash(
     let value = meta.get(key).map_err(failed)?;
     let value = value.ok_or_else(|| corrupt(format!("no {key} hash")))?;
     B256::try_from(value.value()).map_err(|_| corrupt(format!("the {key} hash is not 32 bytes")))
-}
-
-fn write_tips(
-    transaction: &WriteTransaction,
-    finalized: B256,
-    head: B256,
-) -> Result<(), StoreError> {
-    let mut meta = transaction.open_table(META).map_err(failed)?;
-    meta.insert(META_FINALIZED, finalized.as_slice())
-        .map_err(failed)?;
-    meta.insert(META_HEAD, head.as_slice()).map_err(failed)?;
-    Ok(())
-}
-
-fn write_unfinalized(
-    transaction: &WriteTransaction,
-    blocks: &[Arc<ExecutedBlock>],
-) -> Result<(), StoreError> {
-    let mut table = transaction.open_table(UNFINALIZED).map_err(failed)?;
-    for block in blocks {
-        let bytes = codec::encode_unfinalized(block);
-        table
-            .insert(&block.hash().0, bytes.as_slice())
-            .map_err(failed)?;
-    }
-    Ok(())
-}
-
-fn write_blocks<'a>(
-    transaction: &WriteTransaction,
-    blocks: impl Iterator<Item = &'a ExecutedBlock>,
-) -> Result<(), StoreError> {
-    let mut headers = transaction.open_table(HEADERS).map_err(failed)?;
-    let mut bodies = transaction.open_table(BODIES).map_err(failed)?;
-    let mut receipts = transaction.open_table(RECEIPTS).map_err(failed)?;
-    let mut numbers = transaction.open_table(NUMBERS).map_err(failed)?;
-    let mut transactions = transaction.open_table(TRANSACTIONS).map_err(failed)?;
-    for block in blocks {
-        let number = block.number();
-        headers
-            .insert(number, codec::encode_header(&block.header).as_slice())
-            .map_err(failed)?;
-        bodies
-            .insert(number, codec::encode_body(block).as_slice())
-            .map_err(failed)?;
-        let bytes = codec::encode_receipts(&block.receipts);
-        receipts.insert(number, bytes.as_slice()).map_err(failed)?;
-        numbers.insert(&block.hash().0, number).map_err(failed)?;
-        for (index, tx) in (0u32..).zip(&block.transactions) {
-            transactions
-                .insert(&tx.tx_hash().0, (number, index))
-                .map_err(failed)?;
-        }
-    }
-    Ok(())
-}
-
-/// What several blocks together did to one account.
-#[derive(Default)]
-struct Merged {
-    account: Option<(u64, U256, B256)>,
-    wiped: bool,
-    slots: BTreeMap<B256, U256>,
-}
-
-fn write_state<'a>(
-    transaction: &WriteTransaction,
-    blocks: impl IntoIterator<Item = &'a Changes>,
-) -> Result<(), StoreError> {
-    let mut merged: BTreeMap<B256, Merged> = BTreeMap::new();
-    let mut codes = transaction.open_table(CODES).map_err(failed)?;
-    for changes in blocks {
-        for (hash, code) in &changes.codes {
-            codes.insert(&hash.0, code.as_ref()).map_err(failed)?;
-        }
-        for (address, change) in &changes.accounts {
-            let account = merged.entry(keccak256(address)).or_default();
-            account.account = change.account;
-            if change.wiped || change.account.is_none() {
-                account.wiped = true;
-                account.slots.clear();
-            }
-            let slots = change.slots.iter();
-            account
-                .slots
-                .extend(slots.map(|(slot, value)| (keccak256(slot.to_be_bytes::<32>()), *value)));
-        }
-    }
-    let mut accounts = transaction.open_table(ACCOUNTS).map_err(failed)?;
-    let mut storage = transaction.open_table(STORAGE).map_err(failed)?;
-    for (key, change) in merged {
-        if change.wiped {
-            let (first, last) = ([0; 32], [0xff; 32]);
-            storage
-                .retain_in((&key.0, &first)..=(&key.0, &last), |_, _| false)
-                .map_err(failed)?;
-        }
-        let Some((nonce, balance, code_hash)) = change.account else {
-            accounts.remove(&key.0).map_err(failed)?;
-            continue;
-        };
-        let bytes = StoredAccount {
-            nonce,
-            balance,
-            code_hash,
-        }
-        .to_bytes();
-        accounts.insert(&key.0, bytes.as_slice()).map_err(failed)?;
-        for (slot, value) in change.slots {
-            if value.is_zero() {
-                storage.remove((&key.0, &slot.0)).map_err(failed)?;
-            } else {
-                storage
-                    .insert((&key.0, &slot.0), &value.to_be_bytes::<32>())
-                    .map_err(failed)?;
-            }
-        }
-    }
-    Ok(())
 }

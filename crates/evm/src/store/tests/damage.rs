@@ -203,3 +203,42 @@ fn every_table_the_store_needs_is_there_from_the_start() {
     let tables = db.begin_read().unwrap().list_tables().unwrap().count();
     assert_eq!(tables, 10);
 }
+
+#[test]
+fn damage_anywhere_in_the_file_is_an_error_or_harmless_and_never_a_panic() {
+    let (dir, blocks) = closed();
+    let good = std::fs::read(dir.path().join("chain.redb")).unwrap();
+    let mut seed = 1u64;
+    let mut refused = 0;
+    for round in 0..150 {
+        seed = seed
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        let position = (seed >> 20) as usize % good.len();
+        let mut bad = good.clone();
+        match round % 10 {
+            0 => bad.truncate(position),
+            1 => bad[position % 512] ^= 1 << (round % 8), // the database's own header
+            _ => bad[position] ^= 1 << (round % 8),
+        }
+        let dir = TempDir::new().unwrap();
+        std::fs::write(dir.path().join("chain.redb"), &bad).unwrap();
+        let Ok(store) = open(dir.path()) else {
+            refused += 1;
+            continue;
+        };
+        for block in blocks
+            .iter()
+            .take(usize::try_from(store.head().number()).unwrap())
+        {
+            match store.block_by_number(block.number()) {
+                Ok(read) => assert_eq!(read.as_deref(), Some(block.record.as_ref())),
+                Err(error) => assert!(matches!(error, StoreError::Corrupt(_)), "{error:?}"),
+            }
+        }
+    }
+    assert!(
+        refused > 40,
+        "truncation at least is always noticed, {refused} of 400 were"
+    );
+}
