@@ -4,8 +4,8 @@ use sha2::{Digest, Sha256};
 
 use crate::amount::Sum;
 use crate::batch::{Member, TicketId};
-use crate::fenwick::Fenwick;
 use crate::index::{Entry, Index, PoolIndex};
+use crate::prefix::Prefix;
 use crate::uniform::{Beacon, DRAW_TAG, STANDBY_TAG, Seed, uniform};
 
 #[cfg(test)]
@@ -75,32 +75,14 @@ pub fn transcript_hash(draws: &[Draw]) -> [u8; 32] {
 pub struct Lottery<'a> {
     index: &'a Index,
     /// Stakes of live pools; everything else is 0.
-    live: Fenwick,
-    pools: Vec<PoolState>,
-    /// Pools knocked out by the present draw, in order of discovery.
-    knocked: Vec<PoolIndex>,
+    live: Prefix,
+    /// Whether each pool has left the urn.
+    gone: Vec<bool>,
+    /// Whether each namespace is in the bundle of the present draw; all false between draws.
+    in_bundle: Vec<bool>,
     /// The holder's own entries in the pool of the present draw.
     own: Vec<Entry>,
 }
-
-/// What the present slot knows of one pool.
-#[derive(Clone, Copy, Debug)]
-struct PoolState {
-    /// Number of the draw that knocked it out, or [`LIVE`].
-    knocked_by: u32,
-    /// `|C ∩ B|` for the draw that knocks it out; then the shares already handed out.
-    common: u32,
-    quotient: u128,
-    remainder: u32,
-}
-
-const LIVE: u32 = u32::MAX;
-const FRESH: PoolState = PoolState {
-    knocked_by: LIVE,
-    common: 0,
-    quotient: 0,
-    remainder: 0,
-};
 
 impl<'a> Lottery<'a> {
     /// Makes room for the slots of an index.
@@ -108,8 +90,8 @@ impl<'a> Lottery<'a> {
         Self {
             index,
             live: index.prefix().clone(),
-            pools: vec![FRESH; index.pools()],
-            knocked: Vec::new(),
+            gone: vec![false; index.pools()],
+            in_bundle: vec![false; index.namespaces()],
             own: Vec::new(),
         }
     }
@@ -122,13 +104,12 @@ impl<'a> Lottery<'a> {
     /// Draws one slot from its seed.
     pub fn draw_with(&mut self, seed: Seed, slot: u64) -> Assignment {
         self.live.copy_from(self.index.prefix());
-        self.pools.fill(FRESH);
+        self.gone.fill(false);
         let mut revenue = vec![Sum::ZERO; self.index.namespaces()];
         let mut draws = Vec::new();
         let mut live = self.index.total();
         while live > Sum::ZERO {
-            let draw = self.step(seed, draws.len() as u32, live);
-            self.share(draw.k, draw.pool, &mut revenue);
+            let draw = self.step(seed, draws.len() as u32, live, &mut revenue);
             live -= draw.pot;
             draws.push(draw);
         }
@@ -142,14 +123,14 @@ impl<'a> Lottery<'a> {
         assignment
     }
 
-    /// Draws a ball and removes the pools its bundle knocks out.
-    fn step(&mut self, seed: Seed, k: u32, live: Sum) -> Draw {
+    /// Draws a ball, removes the pools its bundle knocks out and shares the pot.
+    fn step(&mut self, seed: Seed, k: u32, live: Sum, revenue: &mut [Sum]) -> Draw {
         let u = uniform(DRAW_TAG, seed, k, live.get());
         let (position, before) = self.live.find(u);
         let pool = PoolIndex::new(position as u32);
         let holder = self.index.ticket_at(pool, u - before);
         let standby = self.standby(seed, k, pool, holder);
-        let pot = self.knock_out(k, pool);
+        let pot = self.knock_out(pool, revenue);
         Draw {
             k,
             live,
@@ -172,57 +153,49 @@ impl<'a> Lottery<'a> {
     }
 
     /// Removes every live pool that shares a namespace with the bundle; returns their stake.
-    fn knock_out(&mut self, k: u32, pool: PoolIndex) -> Sum {
-        self.knocked.clear();
+    /// Credits every member with its reserve and its Shapley share: each knocked-out stake is
+    /// split equally over the members it competed for, odd gwei to the lowest.
+    fn knock_out(&mut self, pool: PoolIndex, revenue: &mut [Sum]) -> Sum {
+        let bundle = self.index.members(pool);
+        for member in bundle {
+            self.in_bundle[member.get() as usize] = true;
+        }
         let mut pot = 0u128;
-        for &member in self.index.members(pool) {
-            for &touching in self.index.touching(member) {
-                let state = &mut self.pools[touching.at()];
-                if state.knocked_by == LIVE {
-                    state.knocked_by = k;
-                    let stake = self.index.stake(touching).get();
-                    self.live.subtract(touching.at(), stake);
-                    pot += stake;
-                    self.knocked.push(touching);
+        for &member in bundle {
+            for &knocked in self.index.touching(member) {
+                if core::mem::replace(&mut self.gone[knocked.at()], true) {
+                    continue;
                 }
-                if state.knocked_by == k {
-                    state.common += 1;
+                let stake = self.index.stake(knocked).get();
+                self.live.subtract(knocked.at(), stake);
+                pot += stake;
+                if bundle.len() > 1 {
+                    self.share(stake, self.index.members(knocked), revenue);
                 }
             }
+        }
+        if let [only] = *bundle {
+            revenue[only.get() as usize] = Sum::new(pot);
+        }
+        for member in bundle {
+            let at = member.get() as usize;
+            revenue[at] += self.index.reserves()[at].into();
+            self.in_bundle[at] = false;
         }
         Sum::new(pot)
     }
 
-    /// Credits every member with its reserve and its Shapley share of the pot: each knocked-out
-    /// stake is split equally over the members it competed for, odd gwei to the lowest.
-    fn share(&mut self, k: u32, pool: PoolIndex, revenue: &mut [Sum]) {
-        for &knocked in &self.knocked {
-            let stake = self.index.stake(knocked).get();
-            let state = &mut self.pools[knocked.at()];
-            let common = state.common;
-            // 64-bit division is several times faster and nearly every stake fits.
-            (state.quotient, state.remainder) = match u64::try_from(stake) {
-                Ok(stake) => (
-                    (stake / u64::from(common)).into(),
-                    (stake % u64::from(common)) as u32,
-                ),
-                Err(_) => (
-                    stake / u128::from(common),
-                    (stake % u128::from(common)) as u32,
-                ),
-            };
-            state.common = 0;
-        }
-        for &member in self.index.members(pool) {
-            let mut share = u128::from(self.index.reserves()[member.get() as usize].get());
-            for &touching in self.index.touching(member) {
-                let state = &mut self.pools[touching.at()];
-                if state.knocked_by == k {
-                    share += state.quotient + u128::from(state.common < state.remainder);
-                    state.common += 1;
-                }
-            }
-            revenue[member.get() as usize] = Sum::new(share);
+    /// Splits a stake over those of its members that are in the present bundle.
+    fn share(&self, stake: u128, members: &[Member], revenue: &mut [Sum]) {
+        let common = || {
+            members
+                .iter()
+                .filter(|member| self.in_bundle[member.get() as usize])
+        };
+        let (quotient, remainder) = divide(stake, common().count());
+        for (at, member) in common().enumerate() {
+            let odd = u128::from(at < remainder);
+            revenue[member.get() as usize] += Sum::new(quotient + odd);
         }
     }
 
@@ -242,5 +215,13 @@ impl<'a> Lottery<'a> {
             reserves + pots,
             "revenue must be reserves plus pots"
         );
+    }
+}
+
+/// Quotient and remainder; 64-bit division is several times faster and nearly every stake fits.
+fn divide(stake: u128, over: usize) -> (u128, usize) {
+    match u64::try_from(stake) {
+        Ok(stake) => ((stake / over as u64).into(), (stake % over as u64) as usize),
+        Err(_) => (stake / over as u128, (stake % over as u128) as usize),
     }
 }

@@ -4,7 +4,7 @@
 
 use crate::amount::{Gwei, Sum};
 use crate::batch::{Batch, Member, OwnerId, TicketId};
-use crate::fenwick::Fenwick;
+use crate::prefix::Prefix;
 
 #[cfg(test)]
 mod tests;
@@ -64,7 +64,7 @@ pub struct Index {
     /// Pools that contain namespace `i`, ascending.
     touching_starts: Vec<u32>,
     touching: Vec<PoolIndex>,
-    prefix: Fenwick,
+    prefix: Prefix,
     total: Sum,
 }
 
@@ -118,7 +118,7 @@ impl Index {
             touching_pools(batch.reserves().len(), &member_starts, &members);
         Self {
             reserves: batch.reserves().to_vec(),
-            prefix: Fenwick::new(stakes.iter().copied()),
+            prefix: Prefix::new(stakes.clone()),
             total: Sum::new(stakes.iter().sum()),
             ids: rows.iter().map(|row| row.0).collect(),
             owners: rows.iter().map(|row| row.1).collect(),
@@ -241,7 +241,7 @@ impl Index {
         );
     }
 
-    pub(crate) fn prefix(&self) -> &Fenwick {
+    pub(crate) fn prefix(&self) -> &Prefix {
         &self.prefix
     }
 

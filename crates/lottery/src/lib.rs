@@ -39,14 +39,16 @@ pub mod amount;
 pub mod auction;
 pub mod batch;
 pub mod draw;
-mod fenwick;
 pub mod file;
 pub mod index;
 #[cfg(feature = "lab")]
 pub mod lab;
 pub mod mix;
 pub mod opening;
+mod prefix;
 pub mod sale;
+#[cfg(test)]
+mod testing;
 pub mod uniform;
 pub mod verify;
 

@@ -76,6 +76,8 @@ pub fn uniform(tag: &[u8], seed: Seed, k: u32, bound: u128) -> u128 {
 /// `x mod bound`, or `None` for the topmost `2^128 mod bound` values of `x`, which would make the
 /// small residues likelier.
 fn reduce(x: u128, bound: u128) -> Option<u128> {
-    let excess = (u128::MAX % bound + 1) % bound;
-    (x <= u128::MAX - excess).then(|| x % bound)
+    // Fewer than `bound` values are refused, so nearly every x needs only one division. The
+    // negation is `2^128 − bound`, which leaves the same remainder as `2^128`.
+    let refused = x > u128::MAX - bound && x > u128::MAX - bound.wrapping_neg() % bound;
+    (!refused).then(|| x % bound)
 }

@@ -1,7 +1,7 @@
 //! The independent verifier: recomputes a slot from the batch and a claimed transcript.
 //!
 //! It shares no code with the draw beyond the definition of a uniform integer. The draw walks
-//! forward, removing pools from a Fenwick tree; the verifier takes the transcript as a whole,
+//! forward, removing pools from a tree of sums; the verifier takes the transcript as a whole,
 //! works out for every pool which draw must have knocked it out, and checks everything from
 //! these times: a wrong draw order, a missing or an invented draw shows up as a contradiction.
 
