@@ -37,16 +37,8 @@ use cortado_types::{
 };
 use pending::Layer;
 use progress::{Progress, Status};
-use std::{
-    collections::{BTreeMap, VecDeque},
-    path::Path,
-    sync::Arc,
-};
+use std::{collections::VecDeque, path::Path, sync::Arc};
 use thiserror::Error;
-
-/// Dropped and skipped transactions whose reason is remembered; the oldest are forgotten. Memory
-/// of a status query, not of the protocol: anyone can derive the reason again.
-const FALLEN_KEPT_MAX: usize = 65_536;
 
 /// Why the rollup cannot go on, or cannot start.
 #[derive(Debug, Error)]
@@ -173,12 +165,29 @@ pub struct Applied {
     pub lanes: Vec<AppliedLane>,
 }
 
+/// Finalised lane blocks by number and by L2 block. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct LaneIndex(Arc<Progress>);
+
+impl LaneIndex {
+    /// The finalised lane block that became L2 block `number`, and its number.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub fn of_block(&self, number: u64) -> Result<Option<(Height, LaneRow)>, EngineError> {
+        let Some(height) = self.0.lane_of_block(number)? else {
+            return Ok(None);
+        };
+        Ok(self.0.lane(height)?.map(|row| (height, row)))
+    }
+}
+
 /// One rollup. Not shared: a single task drives it; readers hold [`View`]s.
 #[derive(Debug)]
 pub struct Engine {
     spec: RollupSpec,
     store: Arc<ChainStore>,
-    progress: Progress,
+    progress: Arc<Progress>,
     status: Status,
     fork: Fork,
     /// Executed blocks above the finalised one: number, hash, context.
@@ -186,8 +195,6 @@ pub struct Engine {
     finalized: (u64, B256),
     safe: (u64, B256),
     l1_safe: u64,
-    fallen: BTreeMap<B256, Fallen>,
-    fallen_order: VecDeque<B256>,
     layers: VecDeque<Layer>,
 }
 
@@ -208,7 +215,7 @@ impl Engine {
             spec.chain.clone(),
             &spec.genesis,
         )?);
-        let progress = Progress::open(&dir.join("progress.redb"))?;
+        let progress = Arc::new(Progress::open(&dir.join("progress.redb"))?);
         let (status, fork) = match progress.load()? {
             Some(loaded) => loaded,
             None => {
@@ -248,8 +255,6 @@ impl Engine {
             finalized,
             safe: finalized,
             l1_safe: 0,
-            fallen: BTreeMap::new(),
-            fallen_order: VecDeque::new(),
             layers: VecDeque::new(),
         };
         for number in finalized.0 + 1..=engine.store.head().number() {
@@ -311,20 +316,9 @@ impl Engine {
         self.progress.lane(height)
     }
 
-    /// The finalised lane block that became L2 block `number`, and its number.
-    ///
-    /// # Errors
-    /// If the database fails.
-    pub fn lane_of_block(&self, number: u64) -> Result<Option<(Height, LaneRow)>, EngineError> {
-        let Some(height) = self.progress.lane_of_block(number)? else {
-            return Ok(None);
-        };
-        Ok(self.progress.lane(height)?.map(|row| (height, row)))
-    }
-
-    /// Why a transaction of a finalised lane block has no effect, if it is remembered.
-    pub fn fallen(&self, hash: &B256) -> Option<&Fallen> {
-        self.fallen.get(hash)
+    /// Finalised lane blocks, for readers on other threads.
+    pub fn lane_index(&self) -> LaneIndex {
+        LaneIndex(self.progress.clone())
     }
 
     /// Applies the next block of the finality chain.
@@ -457,26 +451,9 @@ impl Engine {
             self.fork = fork;
         }
         self.unsettled.extend(unsettled);
-        for lane in &applied.lanes {
-            lane.fallen
-                .iter()
-                .for_each(|fallen| self.remember(fallen.clone()));
-        }
         self.settle();
         self.settle_layers(&applied);
         Ok(applied)
-    }
-
-    fn remember(&mut self, fallen: Fallen) {
-        let hash = fallen.hash;
-        if self.fallen.insert(hash, fallen).is_none() {
-            self.fallen_order.push_back(hash);
-        }
-        if self.fallen_order.len() > FALLEN_KEPT_MAX
-            && let Some(oldest) = self.fallen_order.pop_front()
-        {
-            self.fallen.remove(&oldest);
-        }
     }
 
     /// Says which L1 block this node's L1 considers safe, by number; moves `safe` only.

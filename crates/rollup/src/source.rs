@@ -3,7 +3,7 @@
 
 use cortado_preconf::SignedPromise;
 use cortado_types::{
-    B256, Block, BodyError, Bytes, CertificateError, ChainId, FinalityCertificate, Height,
+    B256, Block, BodyError, Bytes, CertificateError, ChainId, FinalityCertificate, Header, Height,
     LaneBody, LaneHeader, Namespace, SeatSet, SignedLaneHeader,
 };
 use serde::{Deserialize, Serialize};
@@ -27,6 +27,16 @@ pub enum FinalisedError {
         /// Seats hash in the header.
         got: B256,
         /// Hash of the seats expected.
+        want: B256,
+    },
+    /// A header between the block and its certificate does not link.
+    #[error("header {height} has parent {parent}, expected {want} in the same term")]
+    Unlinked {
+        /// Its number.
+        height: Height,
+        /// Its parent.
+        parent: B256,
+        /// Hash of the header before.
         want: B256,
     },
     /// No quorum finalised it.
@@ -66,6 +76,23 @@ impl Finalised {
     pub fn verify(
         block: Block,
         certificate: FinalityCertificate,
+        bodies: BTreeMap<B256, LaneBody>,
+        chain_id: ChainId,
+        seats: &SeatSet,
+    ) -> Result<Self, FinalisedError> {
+        Self::verify_through(block, &[], certificate, bodies, chain_id, seats)
+    }
+
+    /// As [`Finalised::verify`], for a block that became final with a descendant: `descendants` are
+    /// the headers after it, each the child of the one before, and the certificate is the last
+    /// one's.
+    ///
+    /// # Errors
+    /// [`FinalisedError`] names what does not fit.
+    pub fn verify_through(
+        block: Block,
+        descendants: &[Header],
+        certificate: FinalityCertificate,
         mut bodies: BTreeMap<B256, LaneBody>,
         chain_id: ChainId,
         seats: &SeatSet,
@@ -79,8 +106,20 @@ impl Finalised {
             return Err(FinalisedError::NotWhole { height });
         }
         let hash = block.hash();
+        let mut certified = hash;
+        for descendant in descendants {
+            let parent = descendant.parent;
+            if parent != certified || descendant.term != block.header.term {
+                return Err(FinalisedError::Unlinked {
+                    height: descendant.height,
+                    parent,
+                    want: certified,
+                });
+            }
+            certified = descendant.hash();
+        }
         certificate
-            .verify(hash, chain_id, block.header.term, seats)
+            .verify(certified, chain_id, block.header.term, seats)
             .map_err(|source| FinalisedError::Certificate { height, source })?;
         let mut checked = BTreeMap::new();
         for entry in &block.lanes {
@@ -244,4 +283,10 @@ pub trait TransactionSink: Send + Sync + 'static {
         &self,
         raw: Bytes,
     ) -> impl Future<Output = Result<Submitted, cortado_ethrpc::SubmitError>> + Send;
+
+    /// The promises for a transaction, as long as the proposer keeps them.
+    fn promises(
+        &self,
+        hash: B256,
+    ) -> impl Future<Output = Result<Option<Promises>, SourceError>> + Send;
 }

@@ -476,6 +476,17 @@ impl Engine {
         self.advance();
     }
 
+    /// Forgets sealed lane blocks at or below the finalised tip: they are final, or dead. For those
+    /// who follow a proposer; the proposer itself still has their transactions to place.
+    pub fn drop_passed(&mut self) {
+        let height = self.status.tip.height;
+        let passed = |layer: &Layer| layer.sealed.is_some() && layer.header.height <= height;
+        while self.layers.front().is_some_and(passed) {
+            self.layers.pop_front();
+        }
+        self.advance();
+    }
+
     /// Whether the oldest pending lane block still follows the finalised tip.
     pub fn pending_connects(&self) -> bool {
         self.layers

@@ -242,7 +242,10 @@ impl Gateway {
 
     /// Starts a new segment of the journal that begins with all that is pending. Promises of final
     /// lane blocks are made durable first, they leave the journal.
-    pub(super) fn roll(&mut self) -> Result<(), GatewayError> {
+    ///
+    /// # Errors
+    /// If a disk fails.
+    pub fn roll(&mut self) -> Result<(), GatewayError> {
         // What the journal drops as final must be final after a crash too.
         self.persist()?;
         let mut checkpoint = Vec::new();

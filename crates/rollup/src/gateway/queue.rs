@@ -75,11 +75,6 @@ impl Queue {
         Some(waiting.included)
     }
 
-    /// Whether this transaction waits.
-    pub fn contains(&self, hash: &B256) -> bool {
-        self.waiting.values().any(|waiting| waiting.hash == *hash)
-    }
-
     /// Forgets what waited too long.
     pub fn expire(&mut self, now: TimestampMs) {
         let old: Vec<_> = self
@@ -89,15 +84,5 @@ impl Queue {
             .map(|(key, _)| *key)
             .collect();
         old.into_iter().for_each(|key| drop(self.remove(key)));
-    }
-
-    /// How many wait.
-    pub fn len(&self) -> usize {
-        self.waiting.len()
-    }
-
-    /// Whether none waits.
-    pub fn is_empty(&self) -> bool {
-        self.waiting.is_empty()
     }
 }

@@ -10,16 +10,18 @@ use alloy_primitives::{Signature, TxKind, U256};
 use cortado_chain::{Checks, Draft, State, apply, build};
 use cortado_derive::Params;
 use cortado_evm::ChainSpec;
+use cortado_preconf::{LaneEquivocation, TwoPromises};
 use cortado_rollup::{
     engine::{Engine, Included, RollupSpec},
-    gateway::{Gateway, GatewayConfig, Output},
+    gateway::{FeedCursor, Gateway, GatewayConfig, Output, Signer},
     journal::TailOf,
-    source::{Finalised, Promises, SealedLane, Submitted},
+    source::{Finalised, PreconfEvent, Promises, SealedLane, Submitted},
 };
 use cortado_types::{
     Address, B256, Block, Bytes, ChainId, FinalityCertificate, Genesis, Header, L1Config,
     LaneEntry, Namespace, NamespaceConfig, Operation, PointerMove, QuorumCertificate, Seat,
-    SeatBitmap, SeatIndex, SeatSet, SlotClock, Subject, SubjectKind, TimestampMs, View,
+    SeatBitmap, SeatIndex, SeatSet, SignedLaneHeader, SlotClock, Subject, SubjectKind, TimestampMs,
+    View,
     block::L1Finality,
     bls::{self, SecretBls},
     ecdsa::SigningKey,
@@ -108,6 +110,11 @@ impl Chain {
 
     /// As [`Chain::new`], with this many bytes a slot and namespace.
     pub fn with_slot_bytes(slot_bytes_max: u64) -> Self {
+        Self::starting(GENESIS_MS, slot_bytes_max)
+    }
+
+    /// As [`Chain::with_slot_bytes`], with slot 0 at `start` ms.
+    pub fn starting(start: u64, slot_bytes_max: u64) -> Self {
         let secrets: Vec<_> = (1u8..=4)
             .map(|n| SecretBls::derive(&[n; 32]).expect("a key"))
             .collect();
@@ -124,7 +131,7 @@ impl Chain {
         });
         let genesis = Genesis {
             chain_id: ChainId::new(42),
-            time: TimestampMs::new(GENESIS_MS),
+            time: TimestampMs::new(start),
             slot_ms: SLOT_MS,
             l1: L1Config {
                 chain_id: 1,
@@ -280,6 +287,13 @@ impl Chain {
         }
     }
 
+    /// The rollup's genesis as geth writes it.
+    pub fn rollup_json(&self, namespace: Namespace) -> String {
+        let mut genesis = self.rollup(namespace).genesis;
+        genesis.config.chain_id = namespace.get();
+        serde_json::to_string(&genesis).expect("serialises")
+    }
+
     /// Opens a rollup in `dir`.
     pub fn engine(&self, dir: &Path, namespace: Namespace) -> Engine {
         std::fs::create_dir_all(dir).expect("a directory");
@@ -311,8 +325,18 @@ impl Chain {
 
     /// Opens a proposer of [`ROLLUP`] in `dir`; not resumed.
     pub fn gateway(&self, dir: &Path, run: u64, tail_of: Option<TailOf>) -> Gateway {
+        self.gateway_signing(dir, run, tail_of, Box::new(proposer()))
+    }
+
+    /// As [`Chain::gateway`], with another signer.
+    pub fn gateway_signing(
+        &self,
+        dir: &Path,
+        run: u64,
+        tail_of: Option<TailOf>,
+        signer: Box<dyn Signer>,
+    ) -> Gateway {
         let engines = vec![self.engine(&dir.join("rollup"), ROLLUP)];
-        let signer = Box::new(proposer());
         Gateway::open(dir, self.gateway_config(), signer, engines, run, tail_of).expect("opens")
     }
 }
@@ -351,4 +375,55 @@ pub fn follow(gateway: &mut Gateway, finalised: &Finalised, now: TimestampMs) {
     gateway.commit().expect("commits");
     gateway.apply(finalised, now).expect("applies");
     gateway.commit().expect("commits");
+}
+
+/// Everything a proposer ever signed, over restarts and copies; two things that contradict each
+/// other would cost it its collateral.
+#[derive(Default)]
+pub struct Signed {
+    pub promises: Vec<Promises>,
+    pub lanes: Vec<SignedLaneHeader>,
+    pub dropped: Vec<B256>,
+}
+
+impl Signed {
+    /// Reads all that a gateway's feed still has, and checks it against all before.
+    pub fn read(&mut self, gateway: &Gateway) {
+        let mut cursor = FeedCursor::default();
+        for numbered in gateway
+            .feed(ROLLUP)
+            .expect("served")
+            .read(&mut cursor, usize::MAX)
+        {
+            match &numbered.event {
+                PreconfEvent::Transaction { promises, .. } => self.promise(*promises),
+                PreconfEvent::Sealed { lane } => self.lane(lane.clone()),
+                PreconfEvent::Dropped { hash, .. } => self.dropped.push(*hash),
+                PreconfEvent::Reset | PreconfEvent::Opened { .. } => {}
+            }
+        }
+    }
+
+    fn promise(&mut self, promises: Promises) {
+        for known in &self.promises {
+            for first in [known.inclusion, known.execution] {
+                for second in [promises.inclusion, promises.execution] {
+                    let evidence = TwoPromises { first, second };
+                    assert!(evidence.culprit().is_err(), "slashable: {evidence:?}");
+                }
+            }
+        }
+        self.promises.push(promises);
+    }
+
+    fn lane(&mut self, lane: SignedLaneHeader) {
+        for first in &self.lanes {
+            let evidence = LaneEquivocation {
+                first: first.clone(),
+                second: lane.clone(),
+            };
+            assert!(evidence.culprit().is_err(), "slashable: {evidence:?}");
+        }
+        self.lanes.push(lane);
+    }
 }
