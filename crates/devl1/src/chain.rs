@@ -184,8 +184,8 @@ impl L1Chain {
             None => (head.clone(), fork_of(&head.header)),
         };
         let (block, dropped) = self.build(&parent, &head, slot, fork)?;
-        let moved = self.store.set_canonical(block.hash())?;
-        self.store.persist()?;
+        // On disk before anybody can see it.
+        let moved = self.store.commit(block.hash())?;
         self.pool().prune(&block.state);
         let finalized = self.advance_finality()?;
         Ok(Some(Step {

@@ -24,6 +24,8 @@ pub struct PacedStream<S> {
     idle_max: Duration,
     /// Set while a write is blocked; fires when the peer has been slow for too long.
     blocked: Option<Pin<Box<Sleep>>>,
+    /// A write was given up: nothing goes either way any more.
+    given_up: bool,
     /// The reader that waits for a blocked write.
     reader: Option<Waker>,
     idle: Pin<Box<Sleep>>,
@@ -40,6 +42,7 @@ impl<S> PacedStream<S> {
             write_stall,
             idle_max,
             blocked: None,
+            given_up: false,
             reader: None,
             idle,
             _place: None,
@@ -50,6 +53,11 @@ impl<S> PacedStream<S> {
     pub fn holding(mut self, place: OwnedSemaphorePermit) -> Self {
         self._place = Some(place);
         self
+    }
+
+    fn stalled(&self) -> io::Error {
+        let text = format!("peer took no bytes for {} ms", self.write_stall.as_millis());
+        io::Error::new(io::ErrorKind::TimedOut, text)
     }
 
     /// Keeps the books of one write attempt.
@@ -72,13 +80,12 @@ impl<S> PacedStream<S> {
             .get_or_insert_with(|| Box::pin(sleep(write_stall)));
         match blocked.as_mut().poll(cx) {
             Poll::Ready(()) => {
+                // The reader waits for this write and has to learn that it never succeeds.
+                self.given_up = true;
                 if let Some(reader) = self.reader.take() {
                     reader.wake();
                 }
-                Poll::Ready(Err(io::Error::new(
-                    io::ErrorKind::TimedOut,
-                    format!("peer took no bytes for {} ms", write_stall.as_millis()),
-                )))
+                Poll::Ready(Err(self.stalled()))
             }
             Poll::Pending => Poll::Pending,
         }
@@ -92,6 +99,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for PacedStream<S> {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
+        if this.given_up {
+            return Poll::Ready(Err(this.stalled()));
+        }
         if this.blocked.is_some() {
             this.reader = Some(cx.waker().clone());
             return Poll::Pending;
@@ -138,14 +148,13 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for PacedStream<S> {
         self.inner.is_write_vectored()
     }
 
+    // A socket has nothing to flush, and a flush that is done says nothing of a blocked write.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let attempt = Pin::new(&mut self.inner).poll_flush(cx);
-        self.paced(cx, attempt)
+        Pin::new(&mut self.inner).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let attempt = Pin::new(&mut self.inner).poll_shutdown(cx);
-        self.paced(cx, attempt)
+        Pin::new(&mut self.inner).poll_shutdown(cx)
     }
 }
 
@@ -167,6 +176,17 @@ mod tests {
             .expect_err("the pipe holds four bytes");
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
         assert!(error.to_string().contains("20 ms"), "{error}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reader_that_waits_for_a_blocked_write_learns_of_its_end() {
+        let (ours, _theirs) = tokio::io::duplex(4);
+        let (mut reader, mut writer) = tokio::io::split(PacedStream::new(ours, SHORT, LONG));
+        let writing = tokio::spawn(async move { writer.write_all(&[0; 64]).await });
+        tokio::task::yield_now().await;
+        let error = reader.read_u8().await.expect_err("given up");
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        writing.await.expect("no panic").expect_err("given up");
     }
 
     #[tokio::test(start_paused = true)]

@@ -267,6 +267,22 @@ impl ChainStore {
         Ok(())
     }
 
+    /// [`Self::set_canonical`] and [`Self::persist`] in one, the disk first: no reader sees a head
+    /// that a crash could still take back.
+    pub fn commit(&self, hash: B256) -> Result<Reorg, StoreError> {
+        let _writing = self.start_writing();
+        let blocks = {
+            let tree = self.read();
+            tree.get(&hash).ok_or(StoreError::UnknownBlock(hash))?;
+            tree.unpersisted().0
+        };
+        self.disk.persist(&blocks, hash)?;
+        let mut tree = self.write();
+        let reorg = tree.set_canonical(hash)?;
+        tree.persisted(&blocks, Some(hash));
+        Ok(reorg)
+    }
+
     /// Makes `hash`, a canonical block, final: what is at or below it becomes durable and leaves
     /// the tree, forks beside it are dropped. What is above it is persisted. Returns the blocks
     /// newly final, oldest first.

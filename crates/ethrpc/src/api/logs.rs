@@ -102,9 +102,17 @@ impl<B: EthBackend> Api<B> {
         };
         let (from, to) = (number(from)?, number(to)?);
         if from > to {
-            return Err(RpcError::InvalidParams(format!(
-                "invalid block range: fromBlock {from} is after toBlock {to}"
-            )));
+            // Only two plain numbers contradict each other; a tag moves, and then there is just
+            // nothing yet.
+            return match filter.block_option {
+                FilterBlockOption::Range {
+                    from_block: Some(BlockNumberOrTag::Number(_)),
+                    to_block: Some(BlockNumberOrTag::Number(_)),
+                } => Err(RpcError::InvalidParams(format!(
+                    "invalid block range: fromBlock {from} is after toBlock {to}"
+                ))),
+                _ => Ok(Vec::new()),
+            };
         }
         let tip = self
             .block(BlockNumberOrTag::Pending.into())?
