@@ -1,10 +1,21 @@
 //! The one binary: devnet, node, proposer, rollup, l1, lottery, tools.
 
+mod config;
+mod devnet;
+mod genesis;
+mod keys;
+mod logs;
 mod lottery;
+mod parts;
+mod service;
+mod shutdown;
+mod status;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use cortado_node::{attester::Attester, proposer::Proposer, rollup::RollupNode};
+use service::ServiceArgs;
 
 /// A shared-sequencing marketplace for Ethereum rollups.
 #[derive(Parser)]
@@ -16,12 +27,37 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Run an L1, attesters, proposers and rollups on this machine, and print every URL and key.
+    Devnet(devnet::DevnetArgs),
+    /// Run an attester.
+    Node(ServiceArgs),
+    /// Run a proposer.
+    Proposer(ServiceArgs),
+    /// Run a rollup node.
+    Rollup(ServiceArgs),
+    /// Run the embedded L1.
+    L1(ServiceArgs),
+    /// Make and show key files.
+    Keys(keys::KeysArgs),
+    /// Make and check genesis files.
+    Genesis(genesis::GenesisArgs),
+    /// Show where a node stands.
+    Status(status::StatusArgs),
     /// Draw, check and explain the lottery that assigns bundles of namespaces.
     Lottery(lottery::Args),
 }
 
 fn main() -> anyhow::Result<ExitCode> {
     match Cli::parse().command {
-        Command::Lottery(args) => lottery::run(args),
+        Command::Devnet(args) => devnet::run(args)?,
+        Command::Node(args) => service::run::<Attester>(args)?,
+        Command::Proposer(args) => service::run::<Proposer>(args)?,
+        Command::Rollup(args) => service::run::<RollupNode>(args)?,
+        Command::L1(args) => service::run::<parts::L1>(args)?,
+        Command::Keys(args) => keys::run(args)?,
+        Command::Genesis(args) => genesis::run(args)?,
+        Command::Status(args) => status::run(&args)?,
+        Command::Lottery(args) => return lottery::run(args),
     }
+    Ok(ExitCode::SUCCESS)
 }

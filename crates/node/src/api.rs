@@ -23,9 +23,10 @@ mod proofs;
 mod server;
 
 pub use error::ApiError;
+pub use limits::Limits;
 pub use metrics::Metrics;
 pub use openapi::document as openapi_document;
-pub use server::{Server, serve};
+pub use server::{Server, serve, serve_with};
 
 use crate::reader::{ChainReader, ReadError, Tip};
 use axum::{
@@ -47,18 +48,22 @@ pub(crate) struct Shared {
     reader: Arc<dyn ChainReader>,
     metrics: Arc<Metrics>,
     events: events::Events,
+    limits: Limits,
 }
 
 impl Shared {
     fn new(
         reader: Arc<dyn ChainReader>,
         metrics: Arc<Metrics>,
+        limits: Limits,
         stop: watch::Receiver<bool>,
     ) -> Self {
+        let events = events::Events::new(limits.event_readers, stop);
         Self {
             reader,
             metrics,
-            events: events::Events::new(stop),
+            events,
+            limits,
         }
     }
 

@@ -4,9 +4,11 @@ use crate::{
     api::{self, Server},
     chain_reader::NodeReader,
     home::{Home, HomeError},
+    clock::{self, Skew},
     index::{Index, IndexError},
     keys::{self, KeyFileError, SeatKeys},
-    reader::LocalStatus,
+    l1::{L1Endpoints, L1Error, Watcher},
+    reader::{ChainReader, LocalStatus},
 };
 use cortado_consensus::{
     engine::Tuning,
@@ -24,7 +26,14 @@ use std::{
     sync::Arc,
 };
 use thiserror::Error;
-use tokio::sync::watch;
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinHandle,
+};
+use tracing::warn;
+
+/// Observations of L1 that wait for the seats; L1 moves once in seconds.
+const OBSERVATIONS_MAX: usize = 64;
 
 /// A genesis names seats and namespaces; a longer file is a wrong one.
 pub const GENESIS_BYTES_MAX: u64 = 64 << 20;
@@ -149,6 +158,9 @@ pub enum StartError {
     /// The index cannot be used.
     #[error(transparent)]
     Index(#[from] IndexError),
+    /// A URL of the L1 node is none.
+    #[error("l1: {0}")]
+    L1(#[from] L1Error),
     /// The API has nothing to read from.
     #[error("{0}")]
     Reader(String),
@@ -192,7 +204,9 @@ pub struct Attester {
     hosts: Vec<Host>,
     server: Server,
     reader: Arc<NodeReader>,
-    _local: watch::Sender<LocalStatus>,
+    tasks: Vec<JoinHandle<()>>,
+    // Ends when dropped.
+    _watcher: Option<Watcher>,
     _home: Home,
 }
 
@@ -248,6 +262,7 @@ impl Attester {
         });
         let index = Index::open(&home.path().join("index.redb"))?;
         let node = hosts[0].node().clone();
+        let l1 = genesis.l1.clone();
         let reader = NodeReader::start(genesis, node, index, status, hosts[0].metrics())
             .await
             .map_err(|error| StartError::Reader(format!("{error:#}")))?;
@@ -257,13 +272,33 @@ impl Attester {
                 address: config.api,
                 source,
             })?;
-        Ok(Self {
-            hosts,
-            server,
-            reader,
-            _local: local,
-            _home: home,
-        })
+        let local = Arc::new(local);
+        let mut tasks = vec![tokio::spawn(watch_clock(reader.tip(), local.clone()))];
+        let watcher = match &config.l1 {
+            None => None,
+            Some(node) => {
+                let endpoints = L1Endpoints { rpc: node.rpc.clone(), beacon: node.beacon.clone() };
+                let (observations, mut observed) = mpsc::channel(OBSERVATIONS_MAX);
+                let watcher = Watcher::start(&endpoints, &l1, reader.tip(), observations)?;
+                let nodes: Vec<_> = hosts.iter().map(|host| host.node().clone()).collect();
+                tasks.push(tokio::spawn(async move {
+                    while let Some(observation) = observed.recv().await {
+                        for node in &nodes {
+                            node.observe(observation.clone()).await;
+                        }
+                    }
+                }));
+                let mut status = watcher.status();
+                tasks.push(tokio::spawn(async move {
+                    while status.changed().await.is_ok() {
+                        let said = status.borrow_and_update().clone();
+                        local.send_modify(|local| local.l1_node = Some(said));
+                    }
+                }));
+                Some(watcher)
+            }
+        };
+        Ok(Self { hosts, server, reader, tasks, _watcher: watcher, _home: home })
     }
 
     /// The API's URL.
@@ -283,8 +318,30 @@ impl Attester {
 
     /// Stops serving, then voting, then lets go of the directory.
     pub async fn stop(self) {
+        for task in &self.tasks {
+            task.abort();
+        }
         self.server.stop().await;
         futures::future::join_all(self.hosts.into_iter().map(Host::stop)).await;
+    }
+}
+
+/// Compares this node's clock with the times of final blocks and warns once when they part.
+async fn watch_clock(
+    mut tip: watch::Receiver<Arc<crate::reader::Tip>>,
+    local: Arc<watch::Sender<LocalStatus>>,
+) {
+    let mut skew = Skew::default();
+    let mut warned = false;
+    while tip.changed().await.is_ok() {
+        let time = tip.borrow_and_update().block.header.timestamp;
+        skew.saw(time, clock::now());
+        local.send_modify(|local| local.clock_skew_ms = skew.median_ms());
+        match skew.warning() {
+            Some(warning) if !warned => warn!("{warning}"),
+            _ => {}
+        }
+        warned = skew.warning().is_some();
     }
 }
 

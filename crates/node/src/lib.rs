@@ -8,4 +8,6 @@ pub mod home;
 pub mod index;
 pub mod keys;
 pub mod l1;
+pub mod proposer;
 pub mod reader;
+pub mod rollup;

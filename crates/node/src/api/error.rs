@@ -8,7 +8,7 @@ use axum::{
 };
 use cortado_client::api::ErrorBody;
 use cortado_types::{Height, Namespace};
-use std::fmt::Display;
+use std::{fmt::Display, time::Duration};
 
 /// Characters of a foreign value that are repeated in a refusal.
 const VALUE_CHARS_MAX: usize = 100;
@@ -181,16 +181,20 @@ impl ApiError {
             .limit(count)
     }
 
-    pub(super) fn too_many_readers() -> Self {
+    pub(super) fn too_many_readers(limit: usize) -> Self {
         let message = "all places on the event stream are taken";
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "too_many_readers", message)
-            .limit(limits::EVENT_READERS_MAX)
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "too_many_readers", message).limit(limit)
     }
 
-    pub(super) fn slow_reader() -> Self {
+    pub(super) fn slow_reader(stall: Duration) -> Self {
         let message = "events were not read for too long; resume after the last one";
         Self::new(StatusCode::REQUEST_TIMEOUT, "slow_reader", message)
-            .limit(format!("{} ms", limits::EVENT_STALL.as_millis()))
+            .limit(format!("{} ms", stall.as_millis()))
+    }
+
+    pub(super) fn connections(limit: usize) -> Self {
+        let message = "the limit of open connections is reached";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "connections", message).limit(limit)
     }
 
     pub(super) fn into_body(self) -> ErrorBody {

@@ -34,9 +34,9 @@ pub(super) struct Events {
 }
 
 impl Events {
-    pub(super) fn new(stop: watch::Receiver<bool>) -> Self {
+    pub(super) fn new(readers: usize, stop: watch::Receiver<bool>) -> Self {
         Self {
-            places: Arc::new(Semaphore::new(limits::EVENT_READERS_MAX)),
+            places: Arc::new(Semaphore::new(readers)),
             encoded: Arc::default(),
             stop,
         }
@@ -88,7 +88,7 @@ pub(super) async fn events(
         return Err(ApiError::pruned("block", next, oldest));
     }
     let place = shared.events.places.clone().try_acquire_owned();
-    let place = place.map_err(|_| ApiError::too_many_readers())?;
+    let place = place.map_err(|_| ApiError::too_many_readers(shared.limits.event_readers))?;
 
     let (sender, receiver) = mpsc::channel(limits::EVENT_QUEUE);
     let (farewell, last_words) = oneshot::channel();
@@ -202,10 +202,11 @@ impl Feed {
     }
 
     async fn send(&self, bytes: Bytes) -> Result<(), Ended> {
-        match tokio::time::timeout(limits::EVENT_STALL, self.sender.send(bytes)).await {
+        let stall = self.shared.limits.event_stall;
+        match tokio::time::timeout(stall, self.sender.send(bytes)).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) => Err(Ended::Left),
-            Err(_) => Err(ApiError::slow_reader().into()),
+            Err(_) => Err(ApiError::slow_reader(stall).into()),
         }
     }
 }

@@ -2,6 +2,30 @@
 
 use std::time::Duration;
 
+/// What an operator may set; the rest are constants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Open connections.
+    pub connections: usize,
+    /// Readers of the event stream.
+    pub event_readers: usize,
+    /// Time that a reader of events may leave its queue full before it is cut off.
+    pub event_stall: Duration,
+    /// Time for a request's head to arrive, and for the next one on an idle connection.
+    pub head_time: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: CONNECTIONS_MAX,
+            event_readers: EVENT_READERS_MAX,
+            event_stall: EVENT_STALL,
+            head_time: HEAD_TIME,
+        }
+    }
+}
+
 /// Open connections. Each holds a socket and at most [`HEAD_BYTES_MAX`] of unread input.
 pub const CONNECTIONS_MAX: usize = 1_024;
 /// Bytes of a request's line and headers: browsers send less than 2 KiB.

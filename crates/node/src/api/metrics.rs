@@ -84,6 +84,11 @@ impl Metrics {
         self.refused.get_or_create(&Refusal { code }).get()
     }
 
+    /// Open connections now.
+    pub fn connections_open(&self) -> i64 {
+        self.connections.get()
+    }
+
     pub(super) fn connections(&self) -> &Gauge {
         &self.connections
     }

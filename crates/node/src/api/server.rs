@@ -1,6 +1,6 @@
 //! Sockets: how many, how long, how much.
 
-use super::{Metrics, Shared, limits, router};
+use super::{ApiError, Limits, Metrics, Shared, limits, router};
 use crate::reader::ChainReader;
 use hyper::server::conn::http1;
 use hyper_util::{
@@ -18,12 +18,10 @@ use tokio::{
 use tokio_io_timeout::TimeoutStream;
 use tracing::debug;
 
-/// What a full server says before it hangs up.
-const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\n\
-    connection: close\r\ncontent-length: 90\r\n\r\n\
-    {\"code\":\"connections\",\"message\":\"the limit of open connections is reached\",\"limit\":\"1024\"}";
 /// Pause after the system refused to accept: it is out of sockets, and others have to close first.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Time for a refusal to be taken.
+const REFUSAL_TIME: Duration = Duration::from_secs(1);
 
 /// A running API. Dropping it stops it at once; [`Server::stop`] lets open requests end.
 #[derive(Debug)]
@@ -39,11 +37,23 @@ pub struct Server {
 /// # Errors
 /// If the address cannot be bound.
 pub async fn serve(address: SocketAddr, reader: Arc<dyn ChainReader>) -> io::Result<Server> {
+    serve_with(address, reader, Limits::default()).await
+}
+
+/// As [`serve`], with other limits.
+///
+/// # Errors
+/// If the address cannot be bound.
+pub async fn serve_with(
+    address: SocketAddr,
+    reader: Arc<dyn ChainReader>,
+    limits: Limits,
+) -> io::Result<Server> {
     let listener = TcpListener::bind(address).await?;
     let address = listener.local_addr()?;
     let metrics = Arc::new(Metrics::default());
     let (stop, stopping) = watch::channel(false);
-    let shared = Shared::new(reader, metrics.clone(), stopping.clone());
+    let shared = Shared::new(reader, metrics.clone(), limits, stopping.clone());
     let task = tokio::spawn(accept(listener, shared, stopping));
     Ok(Server {
         address,
@@ -88,7 +98,7 @@ impl Drop for Server {
 }
 
 async fn accept(listener: TcpListener, shared: Shared, mut stop: watch::Receiver<bool>) {
-    let places = Arc::new(Semaphore::new(limits::CONNECTIONS_MAX));
+    let places = Arc::new(Semaphore::new(shared.limits.connections));
     let service = router(shared.clone());
     let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
@@ -110,10 +120,10 @@ async fn accept(listener: TcpListener, shared: Shared, mut stop: watch::Receiver
         };
         let Ok(place) = places.clone().try_acquire_owned() else {
             shared.metrics.refused("connections");
-            refuse(stream);
+            refuse(stream, shared.limits.connections);
             continue;
         };
-        let connection = connection(stream, service.clone());
+        let connection = connection(stream, service.clone(), shared.limits.head_time);
         let connection = graceful.watch(connection);
         connections.spawn(run(connection, shared.clone(), place));
     }
@@ -127,14 +137,14 @@ type Connection = http1::Connection<
     TowerToHyperService<axum::Router>,
 >;
 
-fn connection(stream: TcpStream, service: axum::Router) -> Connection {
+fn connection(stream: TcpStream, service: axum::Router, head_time: Duration) -> Connection {
     // Events are small and each one counts.
     let _ = stream.set_nodelay(true);
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(limits::WRITE_STALL));
     http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(limits::HEAD_TIME)
+        .header_read_timeout(head_time)
         .max_buf_size(limits::HEAD_BYTES_MAX)
         .max_headers(limits::HEADERS_MAX)
         .serve_connection(
@@ -166,9 +176,16 @@ async fn run(
     drop(place);
 }
 
-fn refuse(mut stream: TcpStream) {
+/// Says why before it hangs up.
+fn refuse(mut stream: TcpStream, limit: usize) {
+    let body = ApiError::connections(limit).into_body();
+    let body = serde_json::to_string(&body).unwrap_or_default();
+    let answer = format!(
+        "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\n\
+         connection: close\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
     tokio::spawn(async move {
-        let answer = stream.write_all(FULL);
-        let _ = tokio::time::timeout(Duration::from_secs(1), answer).await;
+        let _ = tokio::time::timeout(REFUSAL_TIME, stream.write_all(answer.as_bytes())).await;
     });
 }
