@@ -19,6 +19,7 @@
 mod actor;
 mod fetch;
 mod ingress;
+mod orphans;
 mod state;
 mod store;
 mod wire;

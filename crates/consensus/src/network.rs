@@ -133,4 +133,19 @@ impl<N: Transport> Links<N> {
             sights,
         }
     }
+
+    /// The links in the order of [`CHANNELS`].
+    pub fn into_vec(self) -> Vec<Link<N>> {
+        vec![
+            self.votes,
+            self.certificates,
+            self.resolver,
+            self.blocks,
+            self.backfill,
+            self.lanes,
+            self.acks,
+            self.bodies,
+            self.sights,
+        ]
+    }
 }

@@ -6,13 +6,19 @@
 use crate::{
     engine::Tuning,
     lanes::Keep,
-    network::{CHANNELS, Links, MESSAGE_BYTES_MAX},
+    network::{CHANNELS, Link, Links, MESSAGE_BYTES_MAX},
     node::{self, Node, Role},
     runtime::Transport,
     scheme::{BlsScheme, CheapScheme, Scheme, bls_scheme, cheap_scheme, identity},
 };
 use commonware_cryptography::{Signer as _, ed25519};
-use commonware_p2p::simulated::{self, Control, Link, Manager, Network, Oracle, Receiver, Sender};
+use commonware_p2p::{
+    LimitedSender, Recipients,
+    simulated::{
+        self, Control, Link as SimulatedLink, Manager, Network, Oracle, Receiver, Sender,
+        SplitTarget,
+    },
+};
 use commonware_runtime::{Handle, Spawner as _, Supervisor as _, deterministic};
 use commonware_utils::NZUsize;
 use cortado_types::{
@@ -23,16 +29,48 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     num::NonZeroUsize,
     sync::Arc,
+    time::SystemTime,
 };
 
 /// The simulated network.
 pub struct Simulated;
 
 impl Transport for Simulated {
-    type Sender = Sender<ed25519::PublicKey, deterministic::Context>;
+    type Sender = Gated;
     type Receiver = Receiver<ed25519::PublicKey>;
     type Blocker = Control<ed25519::PublicKey, deterministic::Context>;
     type Peers = Manager<ed25519::PublicKey, deterministic::Context>;
+}
+
+/// A sender that reaches only some peers, so that one identity can show two faces.
+#[derive(Clone, Debug)]
+pub struct Gated {
+    inner: Sender<ed25519::PublicKey, deterministic::Context>,
+    reach: Option<Arc<BTreeSet<ed25519::PublicKey>>>,
+}
+
+impl LimitedSender for Gated {
+    type PublicKey = ed25519::PublicKey;
+    type Checked<'a> =
+        <Sender<ed25519::PublicKey, deterministic::Context> as LimitedSender>::Checked<'a>;
+
+    fn check(
+        &mut self,
+        recipients: Recipients<ed25519::PublicKey>,
+    ) -> Result<Self::Checked<'_>, SystemTime> {
+        let Some(reach) = &self.reach else {
+            return self.inner.check(recipients);
+        };
+        let within = match recipients {
+            Recipients::All => reach.iter().cloned().collect(),
+            Recipients::Some(peers) => peers
+                .into_iter()
+                .filter(|peer| reach.contains(peer))
+                .collect(),
+            Recipients::One(peer) => Vec::from_iter(reach.contains(&peer).then_some(peer)),
+        };
+        self.inner.check(Recipients::Some(within))
+    }
 }
 
 /// Hands out links; knows who is linked to whom.
@@ -47,9 +85,14 @@ pub async fn links(oracle: &SimulatedOracle, me: &ed25519::PublicKey) -> Links<S
     let mut registered = Vec::with_capacity(CHANNELS.len());
     for channel in CHANNELS {
         let link = control.register(channel.id, channel.quota()).await;
-        registered.push(link.expect("the simulated network must run"));
+        let (inner, receiver) = link.expect("the simulated network must run");
+        registered.push((Gated { inner, reach: None }, receiver));
     }
-    let Ok(links) = registered.try_into() else {
+    in_order(registered)
+}
+
+fn in_order(links: Vec<Link<Simulated>>) -> Links<Simulated> {
+    let Ok(links) = links.try_into() else {
         unreachable!("one link for every channel")
     };
     Links::in_order(links)
@@ -111,10 +154,12 @@ impl SimulatedScheme for CheapScheme {
 pub struct Plan {
     /// Seats.
     pub seats: usize,
-    /// Proposers; proposer `i` holds namespace `RollupIds::FIRST + i`.
+    /// Proposers.
     pub proposers: usize,
     /// Length of a slot and of an L1 slot, ms.
     pub slot_ms: u64,
+    /// Bytes of bodies that a namespace may use in a slot.
+    pub slot_bytes_max: u64,
     /// RLP of the L1 header at genesis.
     pub anchor: Vec<u8>,
     /// Timeouts of all nodes.
@@ -124,8 +169,50 @@ pub struct Plan {
 /// Namespace of the first simulated rollup; the others follow.
 pub const FIRST_ROLLUP: u64 = 1_000;
 
-/// Bytes of bodies that a simulated namespace may use in a slot.
-const SLOT_BYTES_MAX: u64 = 64 << 20;
+/// Keys and genesis of a plan. Identities `0..seats` are seats in bitmap order, then come the
+/// proposers; proposer `i` holds namespace [`FIRST_ROLLUP`]` + i`.
+pub fn genesis(plan: &Plan) -> (Vec<Keys>, Genesis) {
+    let count = plan.seats + plan.proposers;
+    let mut keys: Vec<_> = (0..count as u64).map(Keys::derive).collect();
+    keys[..plan.seats].sort_by_key(Keys::peer);
+    let seats = keys[..plan.seats]
+        .iter()
+        .enumerate()
+        .map(|(i, keys)| Seat {
+            identity: identity(&keys.peer()),
+            bls: keys.bls.public(),
+            registry_index: i as u32,
+        })
+        .collect();
+    let namespaces = (0..plan.proposers).map(|i| NamespaceConfig {
+        namespace: cortado_types::Namespace::new(FIRST_ROLLUP + i as u64),
+        reserve_holder: Some(keys[plan.seats + i].lane.address()),
+        slot_bytes_max: plan.slot_bytes_max,
+    });
+    let l1_pointer = NamespaceConfig {
+        namespace: cortado_types::Namespace::L1_POINTER,
+        reserve_holder: None,
+        slot_bytes_max: 0,
+    };
+    let genesis = Genesis {
+        chain_id: ChainId::new(7_777),
+        time: TimestampMs::ZERO,
+        slot_ms: plan.slot_ms,
+        l1: L1Config {
+            chain_id: 1_337,
+            slot_ms: plan.slot_ms,
+            slots_per_epoch: 8,
+            anchor: plan.anchor.clone().into(),
+        },
+        namespaces: std::iter::once(l1_pointer).chain(namespaces).collect(),
+        seats,
+        proposers: keys[plan.seats..]
+            .iter()
+            .map(|keys| identity(&keys.peer()))
+            .collect(),
+    };
+    (keys, genesis)
+}
 
 /// A world: identities, their network, and the nodes that run at the moment.
 ///
@@ -141,7 +228,8 @@ pub struct World<S: SimulatedScheme> {
     plan: Plan,
     seat_set: SeatSet,
     running: BTreeMap<usize, (Node<S>, Handle<()>)>,
-    starts: BTreeMap<usize, u64>,
+    faces: Vec<(Node<S>, Handle<()>)>,
+    starts: BTreeMap<String, u64>,
 }
 
 impl<S: SimulatedScheme> World<S> {
@@ -150,45 +238,8 @@ impl<S: SimulatedScheme> World<S> {
     /// # Panics
     /// If `plan` makes no genesis.
     pub async fn new(context: deterministic::Context, plan: Plan) -> Self {
-        let count = plan.seats + plan.proposers;
-        let mut keys: Vec<_> = (0..count as u64).map(Keys::derive).collect();
-        keys[..plan.seats].sort_by_key(Keys::peer);
-        let seats = keys[..plan.seats]
-            .iter()
-            .enumerate()
-            .map(|(i, keys)| Seat {
-                identity: identity(&keys.peer()),
-                bls: keys.bls.public(),
-                registry_index: i as u32,
-            })
-            .collect();
-        let namespaces = (0..plan.proposers).map(|i| NamespaceConfig {
-            namespace: cortado_types::Namespace::new(FIRST_ROLLUP + i as u64),
-            reserve_holder: Some(keys[plan.seats + i].lane.address()),
-            slot_bytes_max: SLOT_BYTES_MAX,
-        });
-        let l1_pointer = NamespaceConfig {
-            namespace: cortado_types::Namespace::L1_POINTER,
-            reserve_holder: None,
-            slot_bytes_max: 0,
-        };
-        let genesis = Genesis {
-            chain_id: ChainId::new(7_777),
-            time: TimestampMs::ZERO,
-            slot_ms: plan.slot_ms,
-            l1: L1Config {
-                chain_id: 1_337,
-                slot_ms: plan.slot_ms,
-                slots_per_epoch: 8,
-                anchor: plan.anchor.clone().into(),
-            },
-            namespaces: std::iter::once(l1_pointer).chain(namespaces).collect(),
-            seats,
-            proposers: keys[plan.seats..]
-                .iter()
-                .map(|keys| identity(&keys.peer()))
-                .collect(),
-        };
+        let (keys, genesis) = genesis(&plan);
+        let count = keys.len();
         let seat_set = genesis.validate().expect("the plan must make a genesis");
         let peers: Vec<_> = keys.iter().map(Keys::peer).collect();
         let (network, oracle) = Network::new_with_split_peers(
@@ -212,6 +263,7 @@ impl<S: SimulatedScheme> World<S> {
             plan,
             seat_set,
             running: BTreeMap::new(),
+            faces: Vec::new(),
             starts: BTreeMap::new(),
         }
     }
@@ -220,7 +272,7 @@ impl<S: SimulatedScheme> World<S> {
     ///
     /// # Panics
     /// If the network is gone.
-    pub async fn mesh(&self, link: &Link) {
+    pub async fn mesh(&self, link: &SimulatedLink) {
         let all: Vec<_> = (0..self.keys.len()).collect();
         self.link(&all, &all, link).await;
     }
@@ -230,7 +282,7 @@ impl<S: SimulatedScheme> World<S> {
     ///
     /// # Panics
     /// If the network is gone.
-    pub async fn link(&self, left: &[usize], right: &[usize], link: &Link) {
+    pub async fn link(&self, left: &[usize], right: &[usize], link: &SimulatedLink) {
         for (from, to) in pairs(left, right) {
             let (from, to) = (self.keys[from].peer(), self.keys[to].peer());
             let _ = self.oracle.remove_link(from.clone(), to.clone()).await;
@@ -254,11 +306,75 @@ impl<S: SimulatedScheme> World<S> {
     /// If it runs already or does not start.
     pub async fn start(&mut self, i: usize) -> Node<S> {
         assert!(!self.running.contains_key(&i), "identity {i} runs already");
+        let links = links(&self.oracle, &self.keys[i].peer()).await;
+        let (node, handle) = self.launch(i, format!("identity-{i}"), links).await;
+        self.running.insert(i, (node.clone(), handle));
+        node
+    }
+
+    /// Starts identity `i` twice with the same keys and two disks: one face for the identities of
+    /// `left`, one for those of `right`. What a face does by the rules, both together do against
+    /// them: two proposals, two votes, two acknowledgements for one place. The faces are not among
+    /// [`World::nodes`].
+    ///
+    /// # Panics
+    /// If a face does not start.
+    pub async fn start_two_faced(
+        &mut self,
+        i: usize,
+        left: &[usize],
+        right: &[usize],
+    ) -> [Node<S>; 2] {
+        let peers = |side: &[usize]| -> Arc<BTreeSet<_>> {
+            Arc::new(side.iter().map(|i| self.keys[*i].peer()).collect())
+        };
+        let reach = [peers(left), peers(right)];
+        let both = links(&self.oracle, &self.keys[i].peer()).await;
+        let (mut first, mut second) = (Vec::new(), Vec::new());
+        for (sender, receiver) in both.into_vec() {
+            let left = reach[0].clone();
+            let (one, other) =
+                receiver.split_with(self.context.child("split"), move |(peer, _)| {
+                    if left.contains(peer) {
+                        SplitTarget::Primary
+                    } else {
+                        SplitTarget::Secondary
+                    }
+                });
+            let gated = |reach: &Arc<BTreeSet<_>>| Gated {
+                inner: sender.inner.clone(),
+                reach: Some(reach.clone()),
+            };
+            first.push((gated(&reach[0]), one));
+            second.push((gated(&reach[1]), other));
+        }
+        let first = self
+            .launch(i, format!("identity-{i}-left"), in_order(first))
+            .await;
+        let second = self
+            .launch(i, format!("identity-{i}-right"), in_order(second))
+            .await;
+        let faces = [first.0.clone(), second.0.clone()];
+        self.faces.extend([first, second]);
+        faces
+    }
+
+    async fn launch(
+        &mut self,
+        i: usize,
+        partition: String,
+        links: Links<Simulated>,
+    ) -> (Node<S>, Handle<()>) {
         let keys = self.keys[i].clone();
         let me = keys.peer();
         let seated = i < self.plan.seats;
-        let starts = self.starts.entry(i).or_default();
-        *starts += 1;
+        let start = self.starts.entry(partition.clone()).or_default();
+        *start += 1;
+        let context = self
+            .context
+            .child("identity")
+            .with_attribute("name", &partition)
+            .with_attribute("start", *start);
         let config = node::Config::<S, Simulated> {
             genesis: self.genesis.clone(),
             me: me.clone(),
@@ -276,17 +392,11 @@ impl<S: SimulatedScheme> World<S> {
             ),
             keep: Keep::All,
             retention_ms: u64::MAX,
-            partition: format!("identity-{i}"),
+            partition,
             tuning: self.plan.tuning.clone(),
-            blocker: self.oracle.control(me.clone()),
+            blocker: self.oracle.control(me),
             peers: self.oracle.manager(),
         };
-        let links = links(&self.oracle, &me).await;
-        let context = self
-            .context
-            .child("identity")
-            .with_attribute("index", i)
-            .with_attribute("start", *starts);
         let (sender, receiver) = futures::channel::oneshot::channel();
         // Its own task, so that aborting it aborts all it started: power is cut.
         let handle = context.spawn(move |context| async move {
@@ -296,9 +406,7 @@ impl<S: SimulatedScheme> World<S> {
             let _ = sender.send(node);
             let _ = task.await;
         });
-        let node = receiver.await.expect("node must start");
-        self.running.insert(i, (node.clone(), handle));
-        node
+        (receiver.await.expect("node must start"), handle)
     }
 
     /// Cuts the power of identity `i`: what its disk has not synced is lost.

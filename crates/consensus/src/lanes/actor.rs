@@ -4,9 +4,10 @@ use super::{
     Keep,
     fetch::{self, Fetcher, Handler},
     ingress::{MAILBOX_SIZE, Mailbox, Message},
-    state::{Lanes, Verdict},
+    orphans::Orphans,
+    state::{Lanes, Refusal, Verdict},
     store::Store,
-    wire::{Ack, LaneBlock, SealedLane, read},
+    wire::{LaneBlock, SealedLane, read},
 };
 use crate::{
     block::{digest, hash as key_hash},
@@ -15,33 +16,30 @@ use crate::{
     ledger::Finalized,
     network::Link,
     runtime::{Runtime, Transport},
-    tally::{Counted, Tally},
+    tally::Tally,
 };
 use bytes::Bytes;
 use commonware_cryptography::ed25519;
 use commonware_macros::select_loop;
-use commonware_p2p::{Blocker as _, Recipients, Sender as _};
+use commonware_p2p::Blocker as _;
 use commonware_resolver::Resolver as _;
 use commonware_runtime::{ContextCell, Handle, spawn_cell};
 use commonware_storage::archive;
 use commonware_utils::channel::{mpsc, oneshot, watch};
-use cortado_types::{
-    B256, SeatIndex, Subject, SubjectKind, TimestampMs, bls::SecretBls, limits::GRACE_MS,
-};
+use cortado_types::{B256, SeatIndex, TimestampMs, bls::SecretBls, limits::GRACE_MS};
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     future::pending,
     sync::Arc,
     time::Duration,
 };
 use tracing::{debug, error, warn};
 
+mod acks;
+
 /// How often acknowledgements are repeated and missing bodies asked for again. Messages are lost
 /// on bad links; two seconds of a slot leave room for a few repeats.
 const TICK: Duration = Duration::from_millis(300);
-
-/// Acknowledgements repeated at a tick, so that a backlog does not become a flood.
-const REPEATED_ACKS_MAX: usize = 64;
 
 /// Missing bodies asked for at a time.
 const FETCHES_MAX: usize = 32;
@@ -84,6 +82,9 @@ pub struct Config<N: Transport> {
     pub events: Events,
 }
 
+/// Lane blocks that one sync makes durable, with the proposer that sent each.
+type Batch = Vec<(B256, ed25519::PublicKey)>;
+
 /// Takes lane blocks in, keeps them, acknowledges them.
 pub struct Actor<E: Runtime, N: Transport> {
     context: ContextCell<E>,
@@ -98,12 +99,13 @@ pub struct Actor<E: Runtime, N: Transport> {
     wake: watch::Sender<u64>,
     acks: N::Sender,
     /// Appended since the last sync began.
-    unsynced: Vec<(B256, ed25519::PublicKey)>,
-    /// Covered by the sync that runs, with the proposer that sent each.
-    syncing: Option<(Handle<()>, Vec<(B256, ed25519::PublicKey)>)>,
+    unsynced: Batch,
+    /// Covered by the sync that runs.
+    syncing: Option<(Handle<()>, Batch)>,
     /// Lane blocks to be had from peers: final ones, and certified ones that a leader could use.
     missing: BTreeSet<B256>,
     waiters: BTreeMap<B256, Vec<oneshot::Sender<Option<Bytes>>>>,
+    orphans: Orphans,
 }
 
 impl<E: Runtime, N: Transport> Actor<E, N> {
@@ -164,6 +166,7 @@ impl<E: Runtime, N: Transport> Actor<E, N> {
             syncing: None,
             missing: BTreeSet::new(),
             waiters: BTreeMap::new(),
+            orphans: Orphans::default(),
         };
         Ok((
             actor,
@@ -231,14 +234,29 @@ impl<E: Runtime, N: Transport> Actor<E, N> {
         }
     }
 
-    /// A lane block from a proposer.
+    /// A lane block from a proposer, and then those that waited for it.
     async fn take(&mut self, peer: ed25519::PublicKey, bytes: Bytes) -> Result<(), archive::Error> {
+        let mut queue = VecDeque::from([(peer, bytes)]);
+        while let Some((peer, bytes)) = queue.pop_front() {
+            if let Some(hash) = self.take_one(peer, bytes).await? {
+                queue.extend(self.orphans.release(&hash));
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns the hash of the lane block if it was taken.
+    async fn take_one(
+        &mut self,
+        peer: ed25519::PublicKey,
+        bytes: Bytes,
+    ) -> Result<Option<B256>, archive::Error> {
         let block = match read(&bytes) {
             Ok(block) => block,
             Err(error) => {
                 warn!(?peer, %error, "lane block refused");
                 self.config.blocker.block(peer);
-                return Ok(());
+                return Ok(None);
             }
         };
         let hash = block.lane.header.hash();
@@ -246,7 +264,7 @@ impl<E: Runtime, N: Transport> Actor<E, N> {
             Ok(Verdict::New { signer }) => {
                 if let Err(error) = block.body.check(&block.lane.header) {
                     warn!(?peer, %error, "lane body refused");
-                    return Ok(());
+                    return Ok(None);
                 }
                 self.lanes.reserve(&block.lane, hash, signer);
                 let sealed = SealedLane {
@@ -258,6 +276,7 @@ impl<E: Runtime, N: Transport> Actor<E, N> {
                 self.unsynced.push((hash, peer));
                 debug!(%hash, "lane block taken");
                 self.found(&sealed);
+                return Ok(Some(hash));
             }
             Ok(Verdict::Known { acknowledged: true }) => self.send_ack(hash, Some(peer)),
             Ok(Verdict::Known {
@@ -268,94 +287,11 @@ impl<E: Runtime, N: Transport> Actor<E, N> {
                     "proposer signed two lane headers for one place");
                 self.config.events.emit(Event::Equivocation(evidence));
             }
+            // The one before it was lost on the way and will be sent again.
+            Err(Refusal::UnknownParent { parent, .. }) => self.orphans.park(parent, peer, bytes),
             Err(refusal) => debug!(?peer, %refusal, "lane block not taken"),
         }
-        Ok(())
-    }
-
-    /// The batch is on disk: say so (R6a).
-    fn acknowledge(&mut self, batch: Vec<(B256, ed25519::PublicKey)>) {
-        for (hash, peer) in batch {
-            self.lanes.acknowledge(&hash);
-            debug!(%hash, "lane block on disk");
-            if let Some(lane) = self.lanes.get(&hash) {
-                self.config
-                    .events
-                    .emit(Event::LaneAcknowledged(lane.clone()));
-            }
-            self.send_ack(hash, Some(peer));
-        }
-    }
-
-    fn send_ack(&mut self, hash: B256, proposer: Option<ed25519::PublicKey>) {
-        let Some(signer) = &self.config.signer else {
-            return;
-        };
-        let subject = Subject {
-            kind: SubjectKind::Available,
-            hash,
-        };
-        let message = subject.message(&self.base_namespace, self.finalized.state.term);
-        let signature = signer.secret.sign(&message);
-        let index = signer.index;
-        let mut recipients: Vec<_> = self
-            .config
-            .seats
-            .iter()
-            .filter(|seat| **seat != self.config.me)
-            .cloned()
-            .collect();
-        recipients.extend(proposer);
-        let encoded = alloy_rlp::encode(Ack { hash, signature });
-        self.acks.send(Recipients::Some(recipients), encoded, true);
-        self.add(subject, index, signature);
-    }
-
-    /// An acknowledgement from another seat.
-    fn count(&mut self, peer: ed25519::PublicKey, bytes: &[u8]) {
-        let Ok(seat) = self.config.seats.binary_search(&peer) else {
-            return;
-        };
-        let ack = match Ack::read(bytes) {
-            Ok(ack) => ack,
-            Err(error) => {
-                warn!(?peer, %error, "acknowledgement refused");
-                self.config.blocker.block(peer);
-                return;
-            }
-        };
-        let subject = Subject {
-            kind: SubjectKind::Available,
-            hash: ack.hash,
-        };
-        self.add(subject, SeatIndex::new(seat as u32), ack.signature);
-    }
-
-    fn add(
-        &mut self,
-        subject: Subject,
-        seat: SeatIndex,
-        signature: cortado_types::bls::SignatureBytes,
-    ) {
-        let counted = self.tally.add(subject, seat, signature);
-        for seat in self.tally.take_faulty() {
-            warn!(%seat, "seat sent a signature that is not its own");
-            if let Some(peer) = self.config.seats.get(seat.get() as usize) {
-                self.config.blocker.block(peer.clone());
-            }
-        }
-        if let Counted::Certified(certificate) = counted {
-            debug!(hash = %subject.hash, "lane block certified");
-            if !self.lanes.certify(subject.hash, certificate.clone()) {
-                // A quorum holds what we do not: get it, a leader could include it.
-                self.want(subject.hash);
-            }
-            let hash = subject.hash;
-            self.config
-                .events
-                .emit(Event::LaneCertified { hash, certificate });
-            self.wake.send_modify(|version| *version += 1);
-        }
+        Ok(None)
     }
 
     async fn handle(&mut self, message: Message) -> Result<(), archive::Error> {
@@ -417,7 +353,13 @@ impl<E: Runtime, N: Transport> Actor<E, N> {
         if block.header.height.get().is_multiple_of(PRUNE_EVERY_BLOCKS) {
             self.store.prune(TimestampMs::new(oldest)).await?;
         }
-        self.finalized = finalized;
+        self.finalized = finalized.clone();
+        // A parent may have become final before it arrived here.
+        for entry in &block.lanes {
+            for (peer, bytes) in self.orphans.release(&entry.lane.header.hash()) {
+                self.take(peer, bytes).await?;
+            }
+        }
         Ok(())
     }
 
@@ -442,25 +384,6 @@ impl<E: Runtime, N: Transport> Actor<E, N> {
         for waiter in self.waiters.remove(&sealed.hash).into_iter().flatten() {
             let _ = waiter.send(Some(sealed.bytes.clone()));
         }
-    }
-
-    /// What was said may have been lost.
-    fn repeat(&mut self) {
-        let pending: Vec<_> = self.lanes.acknowledged().take(REPEATED_ACKS_MAX).collect();
-        for hash in pending {
-            self.send_ack(hash, None);
-        }
-        let missing: Vec<_> = self
-            .missing
-            .iter()
-            .take(FETCHES_MAX)
-            .map(|hash| digest(*hash))
-            .collect();
-        self.fetcher.fetch_all(missing);
-        self.waiters.retain(|_, waiters| {
-            waiters.retain(|waiter| !waiter.is_closed());
-            !waiters.is_empty()
-        });
     }
 }
 

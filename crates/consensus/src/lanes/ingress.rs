@@ -24,7 +24,7 @@ pub(super) enum Message {
         reply: oneshot::Sender<Option<Bytes>>,
     },
     /// This node made it: keep and serve it.
-    Hold(SealedLane),
+    Hold(Box<SealedLane>),
     /// A peer asks for a lane block.
     Serve {
         hash: B256,
@@ -93,6 +93,6 @@ impl Mailbox {
 
     /// Keeps a lane block that this node made, so that it can serve it.
     pub async fn hold(&self, lane: SealedLane) {
-        let _ = self.sender.send(Message::Hold(lane)).await;
+        let _ = self.sender.send(Message::Hold(Box::new(lane))).await;
     }
 }

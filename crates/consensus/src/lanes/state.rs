@@ -114,29 +114,11 @@ pub enum Refusal {
 /// One (namespace, slot, seq, signer): at most one header stands here (R6a).
 type Place = (Namespace, Slot, Seq, Address);
 
-/// How far a lane block has come on this node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
-    /// On its way to the disk.
-    Storing,
-    /// On disk, fetched because others certified it.
-    Held,
-    /// On disk with the mark that it is acknowledged.
-    Acknowledged,
-}
-
 #[derive(Debug)]
 struct Entry {
     lane: SignedLaneHeader,
-    stage: Stage,
+    acknowledged: bool,
     certificate: Option<QuorumCertificate>,
-}
-
-impl Entry {
-    /// Whether a child may be acknowledged (R6a): this is on disk, or a quorum has it on theirs.
-    fn carries_children(&self) -> bool {
-        self.stage != Stage::Storing || self.certificate.is_some()
-    }
 }
 
 /// Lane blocks that may yet be included.
@@ -183,7 +165,7 @@ impl Lanes {
     ) -> Result<Verdict, Refusal> {
         if let Some(entry) = self.entries.get(&hash) {
             return Ok(Verdict::Known {
-                acknowledged: entry.stage == Stage::Acknowledged,
+                acknowledged: entry.acknowledged,
             });
         }
         let header = &lane.header;
@@ -259,10 +241,8 @@ impl Lanes {
         let (height, slot, seq, last, time) = if header.parent == tip.hash {
             (tip.height, tip.slot, tip.seq, tip.last, tip.timestamp)
         } else {
-            let parent = self
-                .entries
-                .get(&header.parent)
-                .filter(|entry| entry.carries_children());
+            // It may still be on its way to the disk: the sync that covers the child began later.
+            let parent = self.entries.get(&header.parent);
             let Some(parent) = parent.map(|entry| &entry.lane.header) else {
                 let (parent, height) = (header.parent, header.height);
                 return Err(Refusal::UnknownParent { parent, height });
@@ -303,13 +283,13 @@ impl Lanes {
             .spent
             .entry((header.namespace, header.slot))
             .or_default() += header.size;
-        self.insert(lane, hash, Stage::Storing);
+        self.insert(lane, hash, false);
     }
 
     /// The lane block is on disk with the mark that it is acknowledged.
     pub fn acknowledge(&mut self, hash: &B256) {
         if let Some(entry) = self.entries.get_mut(hash) {
-            entry.stage = Stage::Acknowledged;
+            entry.acknowledged = true;
         }
     }
 
@@ -317,7 +297,7 @@ impl Lanes {
     /// it.
     pub fn hold(&mut self, lane: &SignedLaneHeader, hash: B256) {
         if !self.entries.contains_key(&hash) {
-            self.insert(lane, hash, Stage::Held);
+            self.insert(lane, hash, false);
         }
     }
 
@@ -331,7 +311,7 @@ impl Lanes {
         }
     }
 
-    fn insert(&mut self, lane: &SignedLaneHeader, hash: B256, stage: Stage) {
+    fn insert(&mut self, lane: &SignedLaneHeader, hash: B256, acknowledged: bool) {
         let header = &lane.header;
         let certificate = self.early.remove(&hash);
         self.by_height
@@ -344,7 +324,7 @@ impl Lanes {
             hash,
             Entry {
                 lane: lane.clone(),
-                stage,
+                acknowledged,
                 certificate,
             },
         );
@@ -376,7 +356,7 @@ impl Lanes {
             .filter(|hash| {
                 self.entries
                     .get(*hash)
-                    .is_some_and(|entry| entry.stage == Stage::Acknowledged)
+                    .is_some_and(|entry| entry.acknowledged)
             })
             .copied()
     }
@@ -511,3 +491,6 @@ impl Lanes {
         by_height.retain(|_, heights| !heights.is_empty());
     }
 }
+
+#[cfg(test)]
+mod tests;

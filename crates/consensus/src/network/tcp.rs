@@ -62,6 +62,9 @@ pub enum NetworkError {
     },
 }
 
+/// The links of one identity, whoever says who the peers are, and the network's task.
+pub type Started = (Links<Tcp>, Oracle<ed25519::PublicKey>, Handle<()>);
+
 /// Starts the network of one identity. `context` must live as long as the node.
 ///
 /// # Errors
@@ -70,7 +73,7 @@ pub fn start(
     context: &tokio::Context,
     identity: ed25519::PrivateKey,
     config: TcpConfig,
-) -> Result<(Links<Tcp>, Oracle<ed25519::PublicKey>, Handle<()>), NetworkError> {
+) -> Result<Started, NetworkError> {
     let me = identity.public_key();
     let mut others = config.others;
     others.retain(|peer, _| !config.seats.contains_key(peer));

@@ -72,6 +72,7 @@ impl<E: Runtime> Actor<E> {
             on_stopped => {},
             Some(message) = self.receiver.recv() else break => match message {
                 Message::Publish(lane) => {
+                    let lane = *lane;
                     if self.outbox.publish(lane.clone(), self.context.now_ms()) {
                         lanes.send(
                             Recipients::Some(self.config.seats.clone()),

@@ -5,7 +5,7 @@ use commonware_utils::channel::mpsc;
 use std::sync::Arc;
 
 pub(super) enum Message {
-    Publish(SealedLane),
+    Publish(Box<SealedLane>),
     Finalized(Arc<Finalized>),
 }
 
@@ -21,7 +21,7 @@ impl Mailbox {
     /// Sends a lane block to the seats; in order of height within a namespace. The caller has
     /// persisted it.
     pub async fn publish(&self, lane: SealedLane) {
-        let _ = self.0.send(Message::Publish(lane)).await;
+        let _ = self.0.send(Message::Publish(Box::new(lane))).await;
     }
 
     /// Tells that a block is final.

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// A seat that has not acknowledged gets a lane block again after this long, ms. Longer than a
 /// round trip and a group fsync on a wide area network.
-pub const RESEND_AFTER_MS: u64 = 600;
+pub const RESEND_AFTER_MS: u64 = 400;
 
 /// Bytes sent again in one pass, so that new lane blocks are not kept waiting by old ones.
 const RESEND_BYTES_MAX: usize = 16 << 20;
@@ -166,3 +166,6 @@ impl Outbox {
         self.sent.is_empty()
     }
 }
+
+#[cfg(test)]
+mod tests;

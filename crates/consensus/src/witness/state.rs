@@ -180,3 +180,6 @@ impl Witness {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

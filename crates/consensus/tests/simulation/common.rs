@@ -3,9 +3,10 @@
 use alloy_primitives::Bytes;
 use commonware_p2p::simulated::Link;
 use commonware_runtime::{Clock as _, Runner as _, deterministic};
-use commonware_utils::{Probability, probability};
+use commonware_utils::{Probability, channel::mpsc, probability};
 use cortado_consensus::{
     engine::Tuning,
+    events::Event,
     lanes::{LaneBlock, SealedLane},
     node::Node,
     runtime::Runtime as _,
@@ -34,6 +35,7 @@ pub fn plan(seats: usize, proposers: usize) -> Plan {
         seats,
         proposers,
         slot_ms: 2_000,
+        slot_bytes_max: 64 << 20,
         anchor: l1_header(0, B256::ZERO, 0).to_vec(),
         tuning: Tuning {
             snapshot_interval: 8,
@@ -118,15 +120,12 @@ impl Pen {
         }
     }
 
-    pub fn namespace(&self) -> Namespace {
-        self.namespace
-    }
-
-    /// Goes back to what `node` has final: what was cut since is void.
+    /// Goes back to what `node` has final: what was cut since is void. Only at the beginning of a
+    /// slot: in a slot that has been written in, the same places would be written twice.
     pub fn rewind<S: Scheme>(&mut self, node: &Node<S>) {
         let tip = node.finalized().state.namespaces[&self.namespace].tip;
-        self.height = tip.height;
-        self.parent = tip.hash;
+        (self.height, self.parent) = (tip.height, tip.hash);
+        (self.slot, self.seq) = (tip.slot, tip.seq);
     }
 
     /// A lane block of `now`'s slot with these transactions.
@@ -201,7 +200,18 @@ pub async fn shift<S: Scheme>(
     until: TimestampMs,
 ) -> Vec<B256> {
     let mut published = Vec::new();
+    let mut events = node.events();
     while context.now_ms() < until {
+        while let Ok(event) = events.try_recv() {
+            if matches!(event, Event::LaneVoided { .. }) {
+                // What stands on it is void too; a place is never written twice, so the next
+                // slot is where it goes on.
+                let left = slot_ms - context.now_ms().get() % slot_ms;
+                context.sleep(Duration::from_millis(left)).await;
+                while events.try_recv().is_ok() {}
+                pen.rewind(node);
+            }
+        }
         let now = context.now_ms();
         let left = slot_ms - now.get() % slot_ms;
         // R20: none in the last eighth of a slot.
@@ -220,4 +230,18 @@ pub async fn shift<S: Scheme>(
         context.sleep(every).await;
     }
     published
+}
+
+/// What became of lane blocks: whether included, by name.
+pub async fn fates(mut events: mpsc::Receiver<Event>) -> BTreeMap<B256, bool> {
+    let mut fates = BTreeMap::new();
+    while let Ok(event) = events.try_recv() {
+        let (hash, included) = match event {
+            Event::LaneIncluded { hash, .. } => (hash, true),
+            Event::LaneVoided { hash, .. } => (hash, false),
+            _ => continue,
+        };
+        assert!(fates.insert(hash, included).is_none(), "{hash} ended twice");
+    }
+    fates
 }

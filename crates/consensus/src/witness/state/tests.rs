@@ -1,0 +1,141 @@
+use super::*;
+use crate::{
+    engine::Tuning,
+    simulate::{Plan, genesis},
+};
+use cortado_types::{SeatBitmap, bls::SignatureBytes};
+
+fn raw(number: u64, parent: B256, extra: u8) -> Bytes {
+    let header = alloy_consensus::Header {
+        number,
+        parent_hash: parent,
+        timestamp: number,
+        extra_data: Bytes::copy_from_slice(&[extra]),
+        ..Default::default()
+    };
+    alloy_rlp::encode(header).into()
+}
+
+fn hash(raw: &Bytes) -> B256 {
+    cortado_types::keccak256(raw)
+}
+
+fn state(anchor: &Bytes) -> State {
+    let plan = Plan {
+        seats: 4,
+        proposers: 0,
+        slot_ms: 2_000,
+        slot_bytes_max: 0,
+        anchor: anchor.to_vec(),
+        tuning: Tuning::default(),
+    };
+    State::genesis(&genesis(&plan).1).unwrap()
+}
+
+fn certificate() -> QuorumCertificate {
+    QuorumCertificate {
+        signers: SeatBitmap::from_signers(4, []),
+        signature: SignatureBytes::ZERO,
+    }
+}
+
+/// Three headers on an anchor, all seen by this node.
+fn three() -> (Witness, State, Vec<Bytes>) {
+    let anchor = raw(10, B256::ZERO, 0);
+    let mut chain = vec![];
+    let mut parent = hash(&anchor);
+    let mut witness = Witness::default();
+    for number in 11..14 {
+        let next = raw(number, parent, 0);
+        parent = hash(&next);
+        let subject = witness.header(next.clone()).unwrap();
+        assert_eq!(
+            subject,
+            Some(Subject {
+                kind: SubjectKind::Sight,
+                hash: parent
+            })
+        );
+        assert_eq!(witness.header(next.clone()), Ok(None), "said once");
+        chain.push(next);
+    }
+    (witness, state(&anchor), chain)
+}
+
+fn sight(raw: &Bytes) -> Subject {
+    Subject {
+        kind: SubjectKind::Sight,
+        hash: hash(raw),
+    }
+}
+
+#[test]
+fn the_pointer_is_offered_the_highest_block_that_a_quorum_saw_with_all_between() {
+    let (mut witness, state, chain) = three();
+    assert!(
+        witness.operations(&state).is_empty(),
+        "own sight is not a quorum's"
+    );
+    witness.certify(sight(&chain[0]), certificate());
+    witness.certify(sight(&chain[1]), certificate());
+    let operations = witness.operations(&state);
+    let [Operation::MovePointer(moved)] = &operations[..] else {
+        panic!("{operations:?}")
+    };
+    assert_eq!(moved.headers, chain[..2]);
+}
+
+#[test]
+fn a_certified_block_off_the_pointers_chain_is_not_offered() {
+    let (mut witness, state, _) = three();
+    let stray = raw(11, B256::repeat_byte(7), 0);
+    witness.header(stray.clone()).unwrap();
+    witness.certify(sight(&stray), certificate());
+    assert!(witness.operations(&state).is_empty());
+    // Nor one whose header this node does not have.
+    let unseen = raw(11, state.anchor().hash, 9);
+    witness.certify(sight(&unseen), certificate());
+    assert!(witness.operations(&state).is_empty());
+}
+
+#[test]
+fn finality_is_offered_when_the_block_is_tracked_and_above_the_present_one() {
+    let (mut witness, mut state, chain) = three();
+    let subject = witness.l1_final(hash(&chain[0])).unwrap();
+    assert_eq!(witness.l1_final(hash(&chain[0])), None, "said once");
+    witness.certify(subject, certificate());
+    assert!(
+        witness.operations(&state).is_empty(),
+        "the pointer has not passed it"
+    );
+    state.l1.extend(&chain[..2], u64::MAX).unwrap();
+    let operations = witness.operations(&state);
+    let [Operation::FinalizeL1(finality)] = &operations[..] else {
+        panic!("{operations:?}")
+    };
+    assert_eq!(finality.block.hash, hash(&chain[0]));
+    state.l1.finalize(finality.block).unwrap();
+    witness.finalize(&state);
+    assert!(witness.operations(&state).is_empty(), "used");
+}
+
+#[test]
+fn what_the_chain_has_used_is_not_repeated_and_not_kept() {
+    let (mut witness, mut state, chain) = three();
+    assert_eq!(witness.unused(&state).len(), 3);
+    state.l1.extend(&chain[..2], u64::MAX).unwrap();
+    assert_eq!(witness.unused(&state), vec![sight(&chain[2])]);
+    let fin = state.l1.head();
+    state.l1.finalize(fin).unwrap();
+    witness.finalize(&state);
+    assert_eq!(witness.seen.len(), 1);
+}
+
+#[test]
+fn bytes_that_are_no_header_are_an_error() {
+    assert!(
+        Witness::default()
+            .header(Bytes::from_static(b"no header"))
+            .is_err()
+    );
+}

@@ -1,0 +1,240 @@
+//! Power is cut: what a disk has not synced is gone, or torn.
+
+use crate::common::{Pen, check_agreement, plan, reach, run, running, shift, transaction, wan};
+use commonware_runtime::{
+    Clock as _, Supervisor as _,
+    deterministic::{self, FaultConfig, PartialWriteMode, WriteConfig},
+};
+use commonware_utils::probability;
+use cortado_consensus::{
+    events::Event, runtime::Runtime as _, scheme::CheapScheme, simulate::World,
+};
+use cortado_types::{B256, TimestampMs};
+use std::{collections::BTreeMap, time::Duration};
+
+#[test]
+fn a_seat_that_acknowledged_still_holds_the_body_after_a_power_cut() {
+    run(1, |context| async move {
+        let mut world = running::<CheapScheme>(&context, plan(4, 1), wan()).await;
+        reach(world.node(4), 4).await;
+        let mut pen = Pen::new(&world, 4, 0);
+        for round in 0..4 {
+            let seat = round % 4;
+            let mut events = world.node(seat).events();
+            // Early in a slot, so that it is still open afterwards.
+            context
+                .sleep(Duration::from_millis(
+                    2_000 - context.now_ms().get() % 2_000,
+                ))
+                .await;
+            context.sleep(Duration::from_millis(700)).await;
+            let node = world.node(4);
+            pen.rewind(node);
+            let anchor = node.finalized().state.anchor();
+            let txs = vec![transaction(round as u64)];
+            let lane = pen.cut(context.now_ms(), 2_000, anchor, true, txs);
+            let hash = lane.hash;
+            assert!(node.publish(lane).await);
+            loop {
+                match events.recv().await.expect("seat must run") {
+                    Event::LaneAcknowledged(lane) if lane.header.hash() == hash => break,
+                    _ => {}
+                }
+            }
+            // The acknowledgement has just been said. Its author loses power, and everybody it
+            // could have the body from is out of reach.
+            world.kill(seat).await;
+            let others: Vec<_> = (0..5).filter(|i| *i != seat).collect();
+            world.cut(&[seat], &others).await;
+            let again = world.start(seat).await;
+            assert!(
+                again.lane_block(hash).await.unwrap().is_some(),
+                "round {round}: body is lost"
+            );
+            world.link(&[seat], &others, &wan()).await;
+            let at = world.node(4).finalized().height().get();
+            reach(world.node(4), at + 3).await;
+        }
+        check_agreement(&world).await;
+    });
+}
+
+#[test]
+fn after_a_power_cut_no_second_header_is_acknowledged_for_a_place() {
+    run(2, |context| async move {
+        let mut world = running::<CheapScheme>(&context, plan(4, 1), wan()).await;
+        reach(world.node(4), 4).await;
+        // Only seat 0 hears the proposer, so nothing is certified and the place stays open.
+        world.cut(&[4], &[1, 2, 3]).await;
+        context
+            .sleep(Duration::from_millis(
+                2_000 - context.now_ms().get() % 2_000,
+            ))
+            .await;
+        let (mut pen, mut other) = (Pen::new(&world, 4, 0), Pen::new(&world, 4, 0));
+        let anchor = world.node(4).finalized().state.anchor();
+        let now = context.now_ms();
+        let first = pen.cut(now, 2_000, anchor, true, vec![transaction(1)]);
+        let second = other.cut(now, 2_000, anchor, true, vec![transaction(2)]);
+        let mut events = world.node(0).events();
+        assert!(world.node(4).publish(first.clone()).await);
+        loop {
+            match events.recv().await.expect("seat must run") {
+                Event::LaneAcknowledged(lane) if lane.header.hash() == first.hash => break,
+                _ => {}
+            }
+        }
+        world.kill(0).await;
+        let mut events = world.start(0).await.events();
+        assert!(world.node(4).publish(second.clone()).await);
+        loop {
+            match events.recv().await.expect("seat must run") {
+                Event::Equivocation(evidence) => {
+                    assert_eq!(evidence.first, first.lane);
+                    assert_eq!(evidence.second, second.lane);
+                    break;
+                }
+                Event::LaneAcknowledged(lane) => {
+                    assert_ne!(
+                        lane.header.hash(),
+                        second.hash,
+                        "a seat contradicted itself"
+                    );
+                }
+                _ => {}
+            }
+        }
+    });
+}
+
+#[test]
+fn a_snapshot_carries_a_seat_over_blocks_that_were_pruned() {
+    run(3, |context| async move {
+        let mut plan = plan(4, 1);
+        plan.tuning.snapshot_interval = 4;
+        plan.tuning.block_retention = Some(2);
+        let mut world = running::<CheapScheme>(&context, plan, wan()).await;
+        reach(world.node(0), 4).await;
+        let mut pen = Pen::new(&world, 4, 0);
+        let until = context.now_ms().plus(5_000);
+        shift(
+            &context,
+            world.node(4),
+            &mut pen,
+            2_000,
+            Duration::from_millis(100),
+            until,
+        )
+        .await;
+        let at = world.node(0).finalized().height().get();
+        world.kill(0).await;
+        let node = world.start(0).await;
+        // Not from genesis: the snapshot is what it begins with.
+        assert!(
+            node.finalized().height().get() + 8 > at,
+            "snapshot is at {}",
+            node.finalized().height()
+        );
+        reach(&node, at + 4).await;
+        let (a, b) = (node.finalized(), world.node(1).finalized());
+        if a.height() == b.height() {
+            assert_eq!(a.state.root(), b.state.root());
+        }
+    });
+}
+
+/// What must survive every cut: final blocks by height, and bodies that a seat said it holds.
+#[derive(Default)]
+struct Memory {
+    chain: BTreeMap<u64, B256>,
+    held: BTreeMap<usize, Vec<B256>>,
+}
+
+async fn episode(context: deterministic::Context, memory: &mut Memory, length: Duration) {
+    let mut world: World<CheapScheme> = World::new(context.child("world"), plan(4, 1)).await;
+    world.mesh(&wan()).await;
+    for i in 0..5 {
+        world.start(i).await;
+    }
+    // What was known before the cut is known after it, and is the same.
+    for (i, hashes) in &memory.held {
+        for hash in hashes {
+            let found = world.node(*i).lane_block(*hash).await.unwrap();
+            assert!(
+                found.is_some(),
+                "seat {i} lost the body of {hash} that it acknowledged"
+            );
+        }
+    }
+    let mut events: Vec<_> = (0..4).map(|i| world.node(i).events()).collect();
+    let newest = memory.chain.keys().next_back().copied().unwrap_or(0);
+    reach(world.node(4), newest + 2).await;
+    for (height, hash) in &memory.chain {
+        let again = world
+            .node(4)
+            .block(cortado_types::Height::new(*height))
+            .await
+            .unwrap();
+        assert_eq!(again.hash(), *hash, "final block {height} changed");
+    }
+    let mut pen = Pen::new(&world, 4, 0);
+    pen.rewind(world.node(4));
+    // A new slot, so that no place of before the cut is taken twice by an honest pen.
+    context
+        .sleep(Duration::from_millis(
+            2_000 - context.now_ms().get() % 2_000,
+        ))
+        .await;
+    let until = TimestampMs::new(context.now_ms().get() + length.as_millis() as u64);
+    shift(
+        &context,
+        world.node(4),
+        &mut pen,
+        2_000,
+        Duration::from_millis(90),
+        until,
+    )
+    .await;
+    memory.chain.extend(check_agreement(&world).await);
+    for (i, events) in events.iter_mut().enumerate() {
+        while let Ok(event) = events.try_recv() {
+            if let Event::LaneAcknowledged(lane) = event {
+                memory.held.entry(i).or_default().push(lane.header.hash());
+            }
+        }
+    }
+    // Power is cut here, in the middle of whatever was being written.
+}
+
+/// The whole town loses power again and again; unsynced writes are dropped or torn.
+fn town_without_power(seed: u64, mode: PartialWriteMode) {
+    let mut memory = Memory::default();
+    let config = deterministic::Config::new().with_seed(seed);
+    let faults = FaultConfig {
+        write_rate: Some(WriteConfig {
+            failure_rate: probability!(0.0),
+            retention_rate: probability!(0.5),
+            mode,
+        }),
+        ..FaultConfig::default()
+    };
+    let mut runner = deterministic::Runner::new(config.with_storage_fault_config(faults));
+    for cut in 0..4u64 {
+        let length = Duration::from_millis(1_500 + 337 * cut);
+        let ((), checkpoint) =
+            runner.start_and_recover(|context| episode(context, &mut memory, length));
+        runner = deterministic::Runner::from(checkpoint);
+    }
+    assert!(memory.chain.len() > 20, "{} blocks", memory.chain.len());
+    assert!(memory.held.values().all(|held| held.len() > 20));
+}
+
+#[test]
+fn a_town_that_loses_power_with_torn_tails_loses_nothing_it_said() {
+    town_without_power(4, PartialWriteMode::Prefix);
+}
+
+#[test]
+fn a_town_that_loses_power_with_bytes_missing_anywhere_loses_nothing_it_said() {
+    town_without_power(5, PartialWriteMode::Subset);
+}
