@@ -122,11 +122,12 @@ impl<'a> Search<'a> {
             .collect();
         order.sort_by_key(|&bid| (-self.surplus[bid as usize], bid));
         let mut best = (self.value, self.packing());
+        let start_bids = best.1.bids.len();
         if order.is_empty() {
             return best.1;
         }
         let mut random = Mix::new(seed);
-        let average = self.value / (self.auction.namespaces() as i128).max(1);
+        let average = self.value / (start_bids as i128).max(1);
         for step in 0..steps {
             let count = order.len() as u64;
             let rank = random.below(count) * (1 + random.below(count)) / count;
@@ -136,7 +137,7 @@ impl<'a> Search<'a> {
             }
             let before = self.value;
             self.force(bid);
-            let threshold = average * i128::from(steps - step) / (4 * i128::from(steps));
+            let threshold = average * i128::from(steps - step) / (2 * i128::from(steps));
             if self.value < before - threshold * i128::from(random.below(256)) / 256 {
                 self.undo();
             } else if self.value > best.0 {
