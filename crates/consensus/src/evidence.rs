@@ -11,6 +11,7 @@ use crate::{
     runtime::Runtime,
     scheme::Scheme,
 };
+use bytes::Bytes;
 use commonware_actor::Feedback;
 use commonware_codec::Encode as _;
 use commonware_consensus::{
@@ -26,7 +27,10 @@ use commonware_storage::{
     archive::{self, Archive as _, MultiArchive as _, prunable},
     translator::EightCap,
 };
-use commonware_utils::{NZU64, NZUsize, channel::mpsc};
+use commonware_utils::{
+    NZU64, NZUsize,
+    channel::{mpsc, oneshot},
+};
 use cortado_types::SeatIndex;
 use std::time::Duration;
 use tracing::{error, warn};
@@ -40,16 +44,41 @@ const SYNC_EVERY: Duration = Duration::from_secs(2);
 
 type Archive<E, S> = prunable::Archive<EightCap, E, Digest, Certificate<S, Digest>>;
 
-/// The engine's end of the evidence actor.
-pub struct Reports<S: Scheme>(mpsc::Sender<Activity<S, Digest>>);
+enum Message<S: Scheme> {
+    Report(Activity<S, Digest>),
+    Certificates {
+        view: View,
+        reply: oneshot::Sender<Vec<Bytes>>,
+    },
+}
 
-impl<S: Scheme> Clone for Reports<S> {
+/// A handle to the evidence actor: the engine reports through it, others read.
+pub struct Mailbox<S: Scheme>(mpsc::Sender<Message<S>>);
+
+impl<S: Scheme> Clone for Mailbox<S> {
     fn clone(&self) -> Self {
         Self(self.0.clone())
     }
 }
 
-impl<S: Scheme> Reporter for Reports<S> {
+impl<S: Scheme> Mailbox<S> {
+    /// Notarizations and nullifications of a view, in the engine's encoding: what an accused seat
+    /// answers with (R2). Empty if there are none, or on a node that does not vote.
+    pub async fn certificates(&self, view: View) -> Vec<Bytes> {
+        let (reply, answer) = oneshot::channel();
+        if self
+            .0
+            .send(Message::Certificates { view, reply })
+            .await
+            .is_err()
+        {
+            return Vec::new();
+        }
+        answer.await.unwrap_or_default()
+    }
+}
+
+impl<S: Scheme> Reporter for Mailbox<S> {
     type Activity = Activity<S, Digest>;
 
     fn report(&mut self, activity: Self::Activity) -> Feedback {
@@ -61,7 +90,7 @@ impl<S: Scheme> Reporter for Reports<S> {
                 | Activity::Notarization(_)
                 | Activity::Nullification(_)
         );
-        if wanted && self.0.try_send(activity).is_err() {
+        if wanted && self.0.try_send(Message::Report(activity)).is_err() {
             return Feedback::Backoff;
         }
         Feedback::Ok
@@ -75,7 +104,7 @@ pub struct Actor<E: Runtime, S: Scheme> {
     events: Events,
     archive: Option<Archive<E, S>>,
     kept_views: u64,
-    receiver: mpsc::Receiver<Activity<S, Digest>>,
+    receiver: mpsc::Receiver<Message<S>>,
 }
 
 impl<E: Runtime, S: Scheme> Actor<E, S> {
@@ -89,7 +118,7 @@ impl<E: Runtime, S: Scheme> Actor<E, S> {
         partition: &str,
         kept_views: u64,
         events: Events,
-    ) -> Result<(Self, Reports<S>), archive::Error> {
+    ) -> Result<(Self, Mailbox<S>), archive::Error> {
         let archive = Archive::init(
             context.child("archive"),
             prunable::Config {
@@ -116,7 +145,7 @@ impl<E: Runtime, S: Scheme> Actor<E, S> {
             kept_views,
             receiver,
         };
-        Ok((actor, Reports(sender)))
+        Ok((actor, Mailbox(sender)))
     }
 
     /// Starts it; ends on shutdown or when the disk fails.
@@ -132,8 +161,12 @@ impl<E: Runtime, S: Scheme> Actor<E, S> {
                 let sleep = self.context.sleep_until(sync);
             },
             on_stopped => {},
-            Some(activity) = self.receiver.recv() else break => {
-                if let Err(error) = self.handle(activity).await {
+            Some(message) = self.receiver.recv() else break => {
+                let handled = match message {
+                    Message::Report(activity) => self.handle(activity).await,
+                    Message::Certificates { view, reply } => self.answer(view, reply).await,
+                };
+                if let Err(error) = handled {
                     error!(%error, "evidence archive failed; this node stops");
                     return;
                 }
@@ -190,12 +223,35 @@ impl<E: Runtime, S: Scheme> Actor<E, S> {
         Ok(())
     }
 
+    async fn answer(
+        &self,
+        view: View,
+        reply: oneshot::Sender<Vec<Bytes>>,
+    ) -> Result<(), archive::Error> {
+        let archive = self
+            .archive
+            .as_ref()
+            .ok_or(archive::Error::RecordCorrupted)?;
+        let kept = archive.get_all(view.get()).await?.unwrap_or_default();
+        let _ = reply.send(
+            kept.iter()
+                .map(|certificate| certificate.encode())
+                .collect(),
+        );
+        Ok(())
+    }
+
     async fn keep(&mut self, certificate: Certificate<S, Digest>) -> Result<(), archive::Error> {
         let Some(archive) = self.archive.take() else {
             return Err(archive::Error::RecordCorrupted);
         };
-        let view: View = certificate.view();
+        let view = certificate.view();
         let key = Keccak256::hash(&[&certificate.encode()]);
+        // The engine reports again what it reads back after a restart.
+        if archive.has_at(view.get(), &key).await? {
+            self.archive = Some(archive);
+            return Ok(());
+        }
         let archive = archive.put_multi(view.get(), key, &certificate).await?;
         let oldest = view.get().saturating_sub(self.kept_views);
         self.archive = Some(archive.prune(oldest).await?);

@@ -107,6 +107,7 @@ pub struct Node<S: Scheme> {
     lanes: lanes::Mailbox,
     witness: witness::Mailbox,
     publisher: Option<publisher::Mailbox>,
+    evidence: evidence::Mailbox<S>,
     events: Events,
 }
 
@@ -178,7 +179,7 @@ impl<S: Scheme> Node<S> {
             },
             at.clone(),
         );
-        let (evidence_actor, reports) = evidence::Actor::init(
+        let (evidence_actor, evidence) = evidence::Actor::init(
             context.child("evidence"),
             config.scheme.clone(),
             &config.partition,
@@ -188,6 +189,7 @@ impl<S: Scheme> Node<S> {
         .await
         .map_err(store("evidence archive"))?;
 
+        let reports = evidence.clone();
         let mut tasks = vec![witness_actor.start(links.sights)];
         // A follower runs no simplex, so nothing is ever reported there.
         if signer.is_some() {
@@ -286,6 +288,7 @@ impl<S: Scheme> Node<S> {
                 lanes,
                 witness,
                 publisher,
+                evidence,
                 events,
             },
             task,
@@ -366,5 +369,13 @@ impl<S: Scheme> Node<S> {
     /// Tells what this seat's L1 node says.
     pub async fn observe(&self, observation: Observation) {
         self.witness.observe(observation).await;
+    }
+
+    /// Notarizations and nullifications that this seat saw in a view: what an accused seat answers
+    /// with (R2). In the engine's encoding.
+    pub async fn certificates(&self, view: cortado_types::View) -> Vec<bytes::Bytes> {
+        self.evidence
+            .certificates(commonware_consensus::types::View::new(view.get()))
+            .await
     }
 }

@@ -161,3 +161,6 @@ fn read(genesis: &Genesis, block: Bytes, state: &Bytes) -> Result<Finalized, Sna
         certificate: None,
     })
 }
+
+#[cfg(test)]
+mod tests;

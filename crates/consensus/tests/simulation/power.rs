@@ -9,7 +9,7 @@ use commonware_utils::probability;
 use cortado_consensus::{
     events::Event, runtime::Runtime as _, scheme::CheapScheme, simulate::World,
 };
-use cortado_types::{B256, TimestampMs};
+use cortado_types::{B256, TimestampMs, View};
 use std::{collections::BTreeMap, time::Duration};
 
 #[test]
@@ -139,6 +139,40 @@ fn a_snapshot_carries_a_seat_over_blocks_that_were_pruned() {
         let (a, b) = (node.finalized(), world.node(1).finalized());
         if a.height() == b.height() {
             assert_eq!(a.state.root(), b.state.root());
+        }
+    });
+}
+
+#[test]
+fn what_excuses_a_seat_is_still_there_after_a_power_cut() {
+    run(6, |context| async move {
+        let mut world = running::<CheapScheme>(&context, plan(4, 0), wan()).await;
+        reach(world.node(0), 4).await;
+        // A leader that is gone: its views are nullified.
+        world.kill(3).await;
+        let at = world.node(0).finalized();
+        reach(world.node(0), at.height().get() + 4).await;
+        let newest = world.node(0).finalized().block.inner().header.view;
+        let mut kept = BTreeMap::new();
+        for view in 1..=newest.get() {
+            let certificates = world.node(0).certificates(View::new(view)).await;
+            assert!(
+                !certificates.is_empty(),
+                "view {view} was certified or nullified"
+            );
+            kept.insert(view, certificates);
+        }
+        // Longer than an archived certificate may wait for its sync.
+        context.sleep(Duration::from_secs(3)).await;
+        world.kill(0).await;
+        world.cut(&[0], &[1, 2]).await;
+        let again = world.start(0).await;
+        for (view, certificates) in kept {
+            assert_eq!(
+                again.certificates(View::new(view)).await,
+                certificates,
+                "view {view}"
+            );
         }
     });
 }
