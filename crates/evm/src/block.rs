@@ -155,3 +155,6 @@ impl Deref for ExecutedBlock {
         &self.record
     }
 }
+
+#[cfg(test)]
+mod tests;

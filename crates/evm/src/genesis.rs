@@ -129,3 +129,6 @@ fn add(changes: &mut Changes, address: Address, account: &GenesisAccount) {
     };
     changes.accounts.insert(address, change);
 }
+
+#[cfg(test)]
+mod tests;

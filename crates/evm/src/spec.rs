@@ -100,3 +100,6 @@ impl ChainSpec {
         BlobParams::bpo2()
     }
 }
+
+#[cfg(test)]
+mod tests;
