@@ -90,7 +90,11 @@ impl TestChain {
 
     /// A chain whose seats' keys come from `seed`.
     pub fn seeded(seed: u8) -> Self {
-        let genesis = genesis(seed);
+        Self::of(genesis(seed), seed)
+    }
+
+    /// A chain of this genesis, whose seats' keys come from `seed`.
+    pub fn of(genesis: Genesis, seed: u8) -> Self {
         let state = State::genesis(&genesis).unwrap();
         let block = state.genesis_block();
         Self {

@@ -80,7 +80,7 @@ impl Http {
 
     /// `GET` of a path below the URL.
     pub(super) async fn get(&self, path: &str) -> Result<Vec<u8>, L1Error> {
-        self.exchange(path, self.request(path)?).await
+        self.exchange(path, false, self.request(path)?).await
     }
 
     /// Opens a stream below the URL; only its head has to come in time.
@@ -107,6 +107,7 @@ impl Http {
     async fn exchange(
         &self,
         method: &str,
+        is_rpc: bool,
         request: reqwest::RequestBuilder,
     ) -> Result<Vec<u8>, L1Error> {
         let answer = async {
@@ -114,7 +115,8 @@ impl Http {
             let status = response.status();
             let bytes = self.read(method, response).await?;
             // JSON-RPC servers put errors into the body, whatever the status.
-            if status.is_success() || bytes.first() == Some(&b'{') {
+            let speaks = is_rpc && bytes.first() == Some(&b'{');
+            if status.is_success() || speaks {
                 return Ok(bytes);
             }
             let message = words(&String::from_utf8_lossy(&bytes));

@@ -31,6 +31,9 @@ pub struct L1Rpc {
 
 #[derive(Deserialize)]
 struct Answer {
+    /// What tells an answer from any other JSON; its value says nothing.
+    #[serde(rename = "jsonrpc")]
+    _version: String,
     id: Option<u64>,
     #[serde(default)]
     result: Value,

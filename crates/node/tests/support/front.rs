@@ -36,10 +36,11 @@ impl Front {
             .with_state((upstream, alter));
         let (stop, stopped) = oneshot::channel::<()>();
         let task = tokio::spawn(async move {
-            tokio::select! {
-                _ = axum::serve(listener, router) => {}
-                _ = stopped => {}
-            }
+            // Closes what is idle too, so that a client has to connect anew.
+            let stopped = async {
+                let _ = stopped.await;
+            };
+            axum::serve(listener, router).with_graceful_shutdown(stopped).await.unwrap();
         });
         Self {
             address,
