@@ -381,3 +381,18 @@ fn log_queries_have_limits() {
             .is_empty()
     );
 }
+
+#[test]
+fn a_committed_head_survives_a_kill_and_an_unknown_one_changes_nothing() {
+    let dir = TempDir::new().unwrap();
+    let store = open(dir.path()).unwrap();
+    let blocks = chain(&store, 2);
+    let third = extend(&store, &blocks[1], &[]);
+    let reorg = store.commit(third.hash()).unwrap();
+    assert_eq!(hashes(&reorg.added), [third.hash()]);
+    let unknown = B256::repeat_byte(9);
+    assert!(matches!(store.commit(unknown), Err(StoreError::UnknownBlock(h)) if h == unknown));
+    assert_eq!(store.head().hash(), third.hash());
+    let copy = killed(dir.path());
+    assert_eq!(open(copy.path()).unwrap().head().hash(), third.hash());
+}
