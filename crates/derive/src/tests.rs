@@ -1,1 +1,8 @@
+//! What a fork makes of lane blocks, told in scenarios written as text.
 
+mod ethereum;
+mod fork;
+mod model;
+mod random;
+mod scenario;
+mod stories;
