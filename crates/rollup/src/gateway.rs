@@ -16,6 +16,7 @@ pub mod actor;
 mod book;
 mod feed;
 mod follow;
+mod place;
 mod queue;
 mod record;
 mod state;
@@ -27,22 +28,20 @@ pub use record::{Journaled, JournaledLane, Record, ReplayError, replay};
 pub use state::{BACKOFF_SLOTS_MAX, Decision, PROMISE_END_FRACTION, Place, Policy, Sequencer};
 
 use crate::{
-    engine::{Engine, EngineError, Included, PushError, outcome_of},
+    engine::{Engine, EngineError},
     journal::{Journal, JournalError, TailOf},
     source::{PreconfEvent, Promises, SealedLane, Submitted},
 };
 use alloy_primitives::map::HashMap;
 use cortado_ethrpc::SubmitError;
-use cortado_evm::{BuildError, TxRejection};
-use cortado_preconf::{Coverage, Outcome, Position, Promise, SignedPromise, Terms};
+use cortado_evm::BuildError;
+use cortado_preconf::{Outcome, Promise, SignedPromise};
 use cortado_types::{
     Address, B256, Bytes, ChainId, LaneHeader, Namespace, SignedLaneHeader, Slot, SlotClock,
     TimestampMs,
     ecdsa::{Signature, SigningKey},
-    limits::{GRACE_MS, PROTOCOL_VERSION},
 };
 use queue::Queue;
-use record::{Opened, Pushed, Sealed};
 use std::{
     collections::{BTreeMap, VecDeque},
     path::Path,
@@ -302,307 +301,6 @@ impl Gateway {
         self.lanes.keys().copied()
     }
 
-    /// Executes a transaction on the pending state and records the promise for it. The answer comes
-    /// with the next [`Gateway::commit`].
-    ///
-    /// # Errors
-    /// If a rollup fails; a refused transaction is an answer.
-    pub fn submit(
-        &mut self,
-        namespace: Namespace,
-        included: Included,
-        ticket: Ticket,
-        now: TimestampMs,
-    ) -> Result<(), GatewayError> {
-        let Some(lane) = self.lanes.get_mut(&namespace) else {
-            self.refuse(
-                ticket,
-                SubmitError::Other(format!("namespace {namespace} is not served")),
-            );
-            return Ok(());
-        };
-        if lane.restored.is_some() {
-            let height = lane.engine.next_height();
-            let message = format!("the proposer is catching up and is before block {height}");
-            self.refuse(ticket, SubmitError::Other(message));
-            return Ok(());
-        }
-        let hash = included.hash();
-        if lane.known.contains_key(&hash) {
-            let answer = match self.book.live(&hash) {
-                Some(promises) => Ok(Submitted::Promised {
-                    hash,
-                    promises: Box::new(promises),
-                }),
-                None => Err(SubmitError::AlreadyKnown),
-            };
-            self.effects.push(Effect::Answer(ticket, answer));
-            return Ok(());
-        }
-        let (size, limit) = (included.raw.len(), lane.sequencer.transaction_bytes_max());
-        if size > limit {
-            self.refuse(ticket, SubmitError::Oversized { size, limit });
-            return Ok(());
-        }
-        if lane.known.len() >= LIVE_TRANSACTIONS_MAX || lane.bytes >= LIVE_BYTES_MAX {
-            self.refuse(ticket, SubmitError::PoolFull);
-            return Ok(());
-        }
-        let sender = included.transaction.signer();
-        match self.place(namespace, included.clone(), Some(ticket), now)? {
-            Ok(()) => {}
-            Err(PushError::Rejected(TxRejection::NonceTooHigh { expected, .. })) => {
-                let lane = self.lanes.get_mut(&namespace).expect("looked up above");
-                let answer = if lane.queue.insert(included, now) {
-                    Ok(Submitted::Queued { hash, expected })
-                } else {
-                    Err(SubmitError::PoolFull)
-                };
-                self.effects.push(Effect::Answer(ticket, answer));
-                return Ok(());
-            }
-            Err(error) => {
-                self.refuse(ticket, submit_error(error));
-                return Ok(());
-            }
-        }
-        self.drain_queue(namespace, sender, now)
-    }
-
-    /// Places what waited for the sender's nonce.
-    fn drain_queue(
-        &mut self,
-        namespace: Namespace,
-        sender: Address,
-        now: TimestampMs,
-    ) -> Result<(), GatewayError> {
-        loop {
-            let Some(lane) = self.lanes.get_mut(&namespace) else {
-                return Ok(());
-            };
-            let nonce = lane.engine.pending_nonce(&sender);
-            let Some(included) = lane.queue.take(sender, nonce) else {
-                return Ok(());
-            };
-            let hash = included.hash();
-            if let Err(error) = self.place(namespace, included, None, now)? {
-                let reason = error.to_string();
-                self.effects.push(Effect::Dropped {
-                    namespace,
-                    hash,
-                    reason,
-                });
-                return Ok(());
-            }
-        }
-    }
-
-    fn refuse(&mut self, ticket: Ticket, error: SubmitError) {
-        self.effects.push(Effect::Answer(ticket, Err(error)));
-    }
-
-    /// Executes at the next free index, opening and closing lane blocks as needed.
-    fn place(
-        &mut self,
-        namespace: Namespace,
-        included: Included,
-        ticket: Option<Ticket>,
-        now: TimestampMs,
-    ) -> Result<Result<(), PushError>, GatewayError> {
-        // A full lane block is closed, then a full slot; an empty one takes any transaction.
-        for _ in 0..3 {
-            self.advance(namespace, now, true)?;
-            let lane = self
-                .lanes
-                .get_mut(&namespace)
-                .expect("checked by the callers");
-            let Some(slot) = lane.sequencer.open_slot() else {
-                return Ok(Err(PushError::NotOpen));
-            };
-            let open = lane.engine.pending().next_back();
-            let (bytes, count) = open.map_or((0, 0), |open| (open.bytes, open.transactions.len()));
-            let room = lane.sequencer.slot_room(slot).saturating_sub(bytes as u64);
-            if included.raw.len() as u64 + LENGTH_BYTES > room {
-                // The slot's quota is used up: what follows is the next slot's.
-                self.seal(namespace, true)?;
-                continue;
-            }
-            match lane.engine.push(included.clone()) {
-                Ok(outcome) => {
-                    self.promise(namespace, included, outcome_of(&outcome), ticket);
-                    return Ok(Ok(()));
-                }
-                Err(
-                    PushError::Full { .. }
-                    | PushError::Rejected(TxRejection::BlockGasExhausted { .. }),
-                ) if count > 0 => self.seal(namespace, false)?,
-                Err(error) => return Ok(Err(error)),
-            }
-        }
-        Ok(Err(PushError::NotOpen))
-    }
-
-    /// Records a promise for what was just executed.
-    fn promise(
-        &mut self,
-        namespace: Namespace,
-        included: Included,
-        outcome: Outcome,
-        ticket: Option<Ticket>,
-    ) {
-        let lane = self
-            .lanes
-            .get_mut(&namespace)
-            .expect("checked by the callers");
-        let hash = included.hash();
-        let live = lane.live.back_mut().expect("a lane block is open");
-        let index = live.outcomes.len() as u64;
-        live.outcomes.push((hash, outcome));
-        lane.known.insert(hash, live.header.height.get());
-        lane.bytes += included.raw.len();
-        lane.sequencer.pushed(1);
-        let promises = promises(&self.config, live, index);
-        let raw = included.raw;
-        record(
-            &mut self.records,
-            Record::Pushed(Pushed {
-                namespace,
-                raw: raw.clone(),
-                outcome,
-            }),
-        );
-        self.effects.push(Effect::Promise {
-            namespace,
-            raw,
-            promises,
-            ticket,
-        });
-    }
-
-    /// Does what is due at `now` in every namespace; returns when something is due next.
-    ///
-    /// # Errors
-    /// If the executor fails.
-    pub fn tick(&mut self, now: TimestampMs) -> Result<TimestampMs, GatewayError> {
-        let mut next = now.plus(self.config.clock.slot_ms);
-        for namespace in self.lanes.keys().copied().collect::<Vec<_>>() {
-            if let Some(lane) = self.lanes.get_mut(&namespace) {
-                lane.queue.expire(now);
-                if lane.restored.is_some() {
-                    continue;
-                }
-            }
-            next = next.min(self.advance(namespace, now, false)?);
-        }
-        Ok(next)
-    }
-
-    /// Opens and closes lane blocks until there is nothing to do but wait.
-    fn advance(
-        &mut self,
-        namespace: Namespace,
-        now: TimestampMs,
-        demand: bool,
-    ) -> Result<TimestampMs, GatewayError> {
-        loop {
-            let lane = self
-                .lanes
-                .get_mut(&namespace)
-                .expect("checked by the callers");
-            let oldest = lane.live.front().map(|live| live.header.slot);
-            match lane.sequencer.decide(now, demand, oldest) {
-                Decision::Wait(until) => return Ok(until),
-                Decision::Seal { last } => self.seal(namespace, last)?,
-                Decision::Open(place) => {
-                    if holder(&self.config, namespace, place.slot) != Some(self.signer.address()) {
-                        return Ok(self.config.clock.end(place.slot));
-                    }
-                    self.open_lane(namespace, &place, now);
-                    // A transaction waits and has its place now.
-                    if demand {
-                        let lane = self.lanes.get(&namespace).expect("as above");
-                        if !matches!(
-                            lane.sequencer.decide(now, false, oldest),
-                            Decision::Seal { .. }
-                        ) {
-                            return Ok(now);
-                        }
-                    }
-                }
-            }
-        }
-    }
-
-    fn open_lane(&mut self, namespace: Namespace, place: &Place, now: TimestampMs) {
-        let lane = self
-            .lanes
-            .get_mut(&namespace)
-            .expect("checked by the callers");
-        if lane.engine.discard_empty_lane() {
-            lane.live.pop_back();
-        }
-        let header = LaneHeader {
-            version: PROTOCOL_VERSION,
-            chain_id: self.config.chain_id,
-            namespace,
-            slot: place.slot,
-            seq: place.seq,
-            last: false,
-            height: place.height,
-            parent: place.parent,
-            context: lane.engine.l1_head(),
-            timestamp: place.timestamp,
-            body_root: B256::ZERO,
-            size: 0,
-            group: B256::ZERO,
-        };
-        lane.engine.open_lane(header.clone(), self.signer.address());
-        lane.sequencer.opened(place, now);
-        let l2_parent = lane
-            .engine
-            .l2_parent()
-            .map(|parent| parent.hash())
-            .unwrap_or_default();
-        lane.live.push_back(Live {
-            header: header.clone(),
-            l2_parent,
-            outcomes: Vec::new(),
-            signed: None,
-            offered: None,
-        });
-        record(
-            &mut self.records,
-            Record::Opened(Opened {
-                header: header.clone(),
-                l2_parent,
-            }),
-        );
-        self.effects.push(Effect::Opened(header));
-    }
-
-    fn seal(&mut self, namespace: Namespace, last: bool) -> Result<(), GatewayError> {
-        let lane = self
-            .lanes
-            .get_mut(&namespace)
-            .expect("checked by the callers");
-        let Some(header) = lane.engine.sealed_header(last) else {
-            return Ok(());
-        };
-        lane.engine.seal_lane(header.clone())?;
-        lane.sequencer.sealed(&header);
-        if let Some(live) = lane.live.back_mut() {
-            live.header = header.clone();
-        }
-        record(
-            &mut self.records,
-            Record::Sealed(Sealed {
-                header: header.clone(),
-            }),
-        );
-        self.effects.push(Effect::Sealed(header));
-        Ok(())
-    }
-
     /// Makes everything recorded durable with one fsync, then signs, publishes and answers.
     ///
     /// # Errors
@@ -715,51 +413,9 @@ impl Gateway {
     }
 }
 
-/// RLP length of a transaction's own length, at most.
-const LENGTH_BYTES: u64 = 4;
-
 /// Lane blocks handed out at once; the oldest come first, so none is left out for ever.
 const OFFERS_MAX: usize = 64;
 
 fn record(records: &mut Vec<u8>, entry: Record) {
     alloy_rlp::Encodable::encode(&entry, records);
 }
-
-/// Both promises for the transaction at `index` of a lane block.
-fn promises(config: &GatewayConfig, live: &Live, index: u64) -> [Promise; 2] {
-    let header = &live.header;
-    let (hash, outcome) = live.outcomes[index as usize];
-    let position = Position {
-        namespace: header.namespace,
-        slot: header.slot,
-        seq: header.seq,
-        index,
-    };
-    let terms = [
-        Terms::Inclusion,
-        Terms::Execution {
-            l2_parent: live.l2_parent,
-            context: header.context,
-            outcome,
-        },
-    ];
-    terms.map(|terms| Promise {
-        chain_id: config.chain_id,
-        position,
-        transaction: hash,
-        terms,
-        coverage: Coverage::default(),
-        deadline: config.clock.end(header.slot).plus(GRACE_MS),
-    })
-}
-
-fn submit_error(error: PushError) -> SubmitError {
-    match error {
-        PushError::Rejected(rejection) => rejection.into(),
-        PushError::NotOpen | PushError::Full { .. } => SubmitError::PoolFull,
-        other => SubmitError::Other(other.to_string()),
-    }
-}
-
-#[cfg(test)]
-mod tests;

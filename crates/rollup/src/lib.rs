@@ -1,4 +1,24 @@
 //! Run a rollup: derive, execute, promise, serve.
+//!
+//! ```text
+//!   wallet ──eth_*──▶ rollup node ──proposer_*──▶ proposer ──lane blocks──▶ attesters
+//!                      backend      wire           gateway    LaneSink
+//!                        │                           │
+//!                        └────────── engine ─────────┘ ◀── finalised blocks (FinalisedSource)
+//! ```
+//!
+//! * [`engine`]: one rollup: finalised lane blocks become L2 blocks (R12), pending ones are executed
+//!   on top; both sides use it, so both execute everything.
+//! * [`gateway`]: the proposer: a promise within milliseconds, persisted before it is signed (R20),
+//!   lane blocks cut and handed out, cut anew after a stall, never skipped or reordered.
+//! * [`backend`]: the rollup node behind Ethereum's JSON-RPC, with the tags of R22, and
+//!   `cortado_getPromise` and `cortado_status`.
+//! * [`wire`]: how the two talk, a stream that resumes included.
+//! * [`service`]: both from configuration files, over the seams of [`source`].
+//! * [`journal`], [`datadir`]: what survives.
+//!
+//! A stopped or killed part loses nothing that was acknowledged: promises are in the proposer's
+//! journal, everything else comes again from the finality chain with the same result.
 
 pub mod backend;
 pub mod datadir;

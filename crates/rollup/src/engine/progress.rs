@@ -1,8 +1,8 @@
 //! How far derivation has come, on disk beside the blocks it made.
 //!
-//! Rows are written without sync as blocks are applied and made durable together by
-//! [`Progress::sync`]. After a crash the rows of the last sync are there, and the finality chain
-//! brings the rest again: deriving it again gives the same blocks.
+//! Rows gather in memory as blocks are applied and reach the disk together, by [`Progress::sync`],
+//! after the blocks they speak of. Whatever ends the process, the rows of the last sync are there,
+//! and the finality chain brings the rest again: deriving it again gives the same blocks.
 
 use super::EngineError;
 use alloy_rlp::{Decodable, RlpDecodable, RlpEncodable};
@@ -12,8 +12,12 @@ use cortado_l1::TrackedHeader;
 use cortado_types::{
     B256, Bytes, Height, L1Ref, Seq, Slot, TimestampMs, codec::decode_exact, limits::REF_MAX,
 };
-use redb::{Database, Durability, ReadableDatabase, ReadableTable, TableDefinition};
-use std::path::Path;
+use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
 
 const STATUS: TableDefinition<u8, &[u8]> = TableDefinition::new("status");
 const L1: TableDefinition<&[u8], &[u8]> = TableDefinition::new("l1");
@@ -87,10 +91,20 @@ pub struct LaneRow {
     pub l2_number: u64,
 }
 
-/// The database.
+/// Rows that are not on the disk yet.
+#[derive(Debug, Default)]
+struct Unsynced {
+    status: Option<Status>,
+    headers: Vec<TrackedHeader>,
+    lanes: BTreeMap<u64, LaneRow>,
+    blocks: BTreeMap<u64, Height>,
+}
+
+/// The database, and what is on its way there.
 #[derive(Debug)]
 pub(super) struct Progress {
     db: Database,
+    unsynced: Mutex<Unsynced>,
 }
 
 fn broken(error: impl Into<redb::Error>) -> EngineError {
@@ -117,7 +131,10 @@ impl Progress {
         txn.open_table(LANES).map_err(broken)?;
         txn.open_table(BLOCKS).map_err(broken)?;
         txn.commit().map_err(broken)?;
-        Ok(Self { db })
+        Ok(Self {
+            db,
+            unsynced: Mutex::default(),
+        })
     }
 
     /// The last status and the L1 fork it speaks of; `None` in a new directory.
@@ -163,13 +180,34 @@ impl Progress {
         Ok(Some((status, fork)))
     }
 
-    /// Writes what one block of the finality chain changed; durable only after [`Self::sync`].
+    fn unsynced(&self) -> MutexGuard<'_, Unsynced> {
+        self.unsynced.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes in what one block of the finality chain changed; durable only after [`Self::sync`].
     pub(super) fn write(
         &self,
         status: &Status,
         headers: &[TrackedHeader],
         lanes: &[(Height, LaneRow)],
-    ) -> Result<(), EngineError> {
+    ) {
+        let mut unsynced = self.unsynced();
+        unsynced.status = Some(status.clone());
+        unsynced.headers.extend_from_slice(headers);
+        for (height, lane) in lanes {
+            unsynced.lanes.insert(height.get(), *lane);
+            if lane.l2_number > 0 {
+                unsynced.blocks.insert(lane.l2_number, *height);
+            }
+        }
+    }
+
+    /// Makes everything taken in so far durable.
+    pub(super) fn sync(&self) -> Result<(), EngineError> {
+        let mut unsynced = self.unsynced();
+        let Some(status) = &unsynced.status else {
+            return Ok(());
+        };
         let queue = status.cursor.queue.iter().map(|entry| EntryRow {
             block: entry.block,
             log_index: entry.log_index,
@@ -187,54 +225,44 @@ impl Progress {
             l1_fin: status.l1_fin,
             l2_head: status.l2_head,
         };
-        let mut txn = self.db.begin_write().map_err(broken)?;
-        txn.set_durability(Durability::None).map_err(broken)?;
+        let txn = self.db.begin_write().map_err(broken)?;
         {
             let mut table = txn.open_table(STATUS).map_err(broken)?;
             table
                 .insert(0, alloy_rlp::encode(&row).as_slice())
                 .map_err(broken)?;
-            if !headers.is_empty() {
-                let mut table = txn.open_table(L1).map_err(broken)?;
-                for header in headers {
-                    let value = alloy_rlp::encode(header);
-                    table
-                        .insert(l1_key(header).as_slice(), value.as_slice())
-                        .map_err(broken)?;
-                }
-                let floor = status.l1_head.number.saturating_sub(L1_KEPT).to_be_bytes();
+            let mut table = txn.open_table(L1).map_err(broken)?;
+            for header in &unsynced.headers {
+                let value = alloy_rlp::encode(header);
                 table
-                    .retain_in(..floor.as_slice(), |_, _| false)
+                    .insert(l1_key(header).as_slice(), value.as_slice())
                     .map_err(broken)?;
             }
-            if !lanes.is_empty() {
-                let mut table = txn.open_table(LANES).map_err(broken)?;
-                let mut blocks = txn.open_table(BLOCKS).map_err(broken)?;
-                for (height, lane) in lanes {
-                    let value = alloy_rlp::encode(lane);
-                    table
-                        .insert(height.get(), value.as_slice())
-                        .map_err(broken)?;
-                    if lane.l2_number > 0 {
-                        blocks
-                            .insert(lane.l2_number, height.get())
-                            .map_err(broken)?;
-                    }
-                }
+            let floor = status.l1_head.number.saturating_sub(L1_KEPT).to_be_bytes();
+            table
+                .retain_in(..floor.as_slice(), |_, _| false)
+                .map_err(broken)?;
+            let mut table = txn.open_table(LANES).map_err(broken)?;
+            for (height, lane) in &unsynced.lanes {
+                table
+                    .insert(height, alloy_rlp::encode(lane).as_slice())
+                    .map_err(broken)?;
+            }
+            let mut table = txn.open_table(BLOCKS).map_err(broken)?;
+            for (number, height) in &unsynced.blocks {
+                table.insert(number, height.get()).map_err(broken)?;
             }
         }
-        txn.commit().map_err(broken)
-    }
-
-    /// Makes everything written so far durable.
-    pub(super) fn sync(&self) -> Result<(), EngineError> {
-        let mut txn = self.db.begin_write().map_err(broken)?;
-        txn.set_durability(Durability::Immediate).map_err(broken)?;
-        txn.commit().map_err(broken)
+        txn.commit().map_err(broken)?;
+        *unsynced = Unsynced::default();
+        Ok(())
     }
 
     /// The finalised lane block of this number.
     pub(super) fn lane(&self, height: Height) -> Result<Option<LaneRow>, EngineError> {
+        if let Some(row) = self.unsynced().lanes.get(&height.get()) {
+            return Ok(Some(*row));
+        }
         let txn = self.db.begin_read().map_err(broken)?;
         let table = txn.open_table(LANES).map_err(broken)?;
         let row = table.get(height.get()).map_err(broken)?;
@@ -243,6 +271,9 @@ impl Progress {
 
     /// Number of the lane block that became L2 block `number`.
     pub(super) fn lane_of_block(&self, number: u64) -> Result<Option<Height>, EngineError> {
+        if let Some(height) = self.unsynced().blocks.get(&number) {
+            return Ok(Some(*height));
+        }
         let txn = self.db.begin_read().map_err(broken)?;
         let table = txn.open_table(BLOCKS).map_err(broken)?;
         let row = table.get(number).map_err(broken)?;

@@ -221,7 +221,7 @@ impl Gateway {
             live.outcomes.push((included.hash(), *outcome));
             lane.known.insert(included.hash(), header.height.get());
             lane.sequencer.pushed(1);
-            let promises = super::promises(&self.config, live, index);
+            let promises = super::place::promises(&self.config, live, index);
             let raw = raw.clone();
             self.effects.push(Effect::Promise {
                 namespace,

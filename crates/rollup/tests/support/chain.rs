@@ -97,7 +97,7 @@ fn l1_header(number: u64, parent: B256) -> L1Header {
     L1Header {
         number,
         parent_hash: parent,
-        timestamp: GENESIS_MS / 1000,
+        timestamp: GENESIS_MS / 1000 - 1_000 + number,
         ..L1Header::default()
     }
 }
