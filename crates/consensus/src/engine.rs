@@ -24,8 +24,9 @@ use crate::{
     scheme::Scheme,
 };
 use commonware_broadcast::buffered;
+use commonware_codec::{Codec, Read};
 use commonware_consensus::{
-    Application, Reporter, Reporters,
+    Application, Block as EngineBlock, Reporter, Reporters,
     marshal::{
         self, Start, Update,
         core::{Actor as Marshal, Mailbox},
@@ -60,9 +61,18 @@ mod tests;
 pub use tuning::Tuning;
 
 /// Where finalised blocks and their certificates are asked for.
-pub type MarshalMailbox<S> = Mailbox<S, Standard<Block>>;
+pub type MarshalMailbox<S, B = Block> = Mailbox<S, Standard<B>>;
 
-type Inlined<E, S, A> = Inline<E, S, A, Block, FixedEpocher>;
+type Inlined<E, S, A, B> = Inline<E, S, A, B, FixedEpocher>;
+
+/// What the engine can agree on: the chain's [`Block`], and the bench's, which measures the engine
+/// without the chain.
+pub trait Payload:
+    EngineBlock + Digestible<Digest = Digest> + Codec + Read<Cfg = ()> + Clone
+{
+}
+
+impl<B: EngineBlock + Digestible<Digest = Digest> + Codec + Read<Cfg = ()> + Clone> Payload for B {}
 
 /// Messages that wait between two parts of the engine. Enough for a burst of every peer; beyond
 /// it each mailbox drops what is superseded.
@@ -90,7 +100,7 @@ pub(crate) fn page_cache() -> CacheRef {
 }
 
 /// One identity's engine.
-pub struct Config<S: Scheme, N: Transport> {
+pub struct Config<S: Scheme, N: Transport, B: Payload = Block> {
     /// Signs if this identity has a seat, else only verifies.
     pub scheme: S,
     /// This identity.
@@ -100,7 +110,7 @@ pub struct Config<S: Scheme, N: Transport> {
     /// The term, which the engine calls epoch.
     pub epoch: Epoch,
     /// Block 0.
-    pub genesis: Block,
+    pub genesis: B,
     /// Prefix of everything this identity writes to disk.
     pub partition: String,
     /// Timeouts.
@@ -140,24 +150,25 @@ pub struct Parts<A, F, R> {
 ///
 /// The returned task ends only when the engine stops: on shutdown, or because a store failed. A
 /// seat that cannot write must not go on voting.
-pub async fn start<E, S, N, A, F, R, Fut>(
+pub async fn start<E, S, N, B, A, F, R, Fut>(
     context: E,
-    config: Config<S, N>,
+    config: Config<S, N, B>,
     links: EngineLinks<N>,
-    parts: impl FnOnce(MarshalMailbox<S>) -> Fut,
-) -> (MarshalMailbox<S>, Handle<()>)
+    parts: impl FnOnce(MarshalMailbox<S, B>) -> Fut,
+) -> (MarshalMailbox<S, B>, Handle<()>)
 where
     E: Runtime,
     S: Scheme,
     N: Transport,
+    B: Payload,
     A: Application<
             E,
             SigningScheme = S,
             Context = Context<Digest, ed25519::PublicKey>,
-            Block = Block,
+            Block = B,
             Input = (),
         > + Sync,
-    F: Reporter<Activity = Update<Block>>,
+    F: Reporter<Activity = Update<B>>,
     R: Reporter<Activity = Activity<S, Digest>>,
     Fut: Future<Output = Parts<A, F, R>>,
 {
@@ -260,7 +271,7 @@ where
                 blocker: config.blocker,
                 automaton: inline.clone(),
                 relay: inline.clone(),
-                reporter: Reporters::<Inlined<E, S, A>, R>::from((
+                reporter: Reporters::<Inlined<E, S, A, B>, R>::from((
                     Some(inline),
                     Some(parts.activity),
                 )),

@@ -235,7 +235,7 @@ impl<S: Scheme> Node<S> {
         let (finalizer_context, finalizer_ledger) = (context.child("finalizer"), ledger.clone());
         let finalizer_tuning = config.tuning.clone();
         let (started, finalizer_task) = futures::channel::oneshot::channel();
-        let (marshal, engine_task) = engine::start::<E, S, N, _, _, _, _>(
+        let (marshal, engine_task) = engine::start::<E, S, N, Block, _, _, _, _>(
             context.child("engine"),
             engine::Config {
                 scheme: config.scheme,

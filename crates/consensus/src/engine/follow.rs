@@ -1,6 +1,6 @@
 //! Learn what is final without voting.
 
-use super::MarshalMailbox;
+use super::{MarshalMailbox, Payload};
 use crate::{block::Digest, runtime::Runtime, scheme::Scheme};
 use commonware_codec::Decode as _;
 use commonware_consensus::{
@@ -17,16 +17,17 @@ use tracing::debug;
 /// Takes certificates off the wire, verifies finalisations that are newer than the newest known,
 /// and hands them to marshal, which fetches what lies between. `idle` keeps channels registered
 /// that a follower does not read: their messages are dropped when their queues are full.
-pub(super) fn start<E, S, R, I>(
+pub(super) fn start<E, S, B, R, I>(
     context: E,
     scheme: S,
-    mut marshal: MarshalMailbox<S>,
+    mut marshal: MarshalMailbox<S, B>,
     (sender, mut certificates): (impl Send + 'static, R),
     idle: I,
 ) -> Handle<()>
 where
     E: Runtime,
     S: Scheme,
+    B: Payload,
     R: Receiver<PublicKey = ed25519::PublicKey>,
     I: Send + 'static,
 {

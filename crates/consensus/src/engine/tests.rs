@@ -139,7 +139,7 @@ fn four_seats_and_a_follower_finalise_the_same_blocks() {
             let all = links(&oracle, &me).await;
             let (sender, receiver) = mpsc::unbounded_channel();
             finals.push(receiver);
-            start::<_, CheapScheme, Simulated, _, _, _, _>(
+            start::<_, CheapScheme, Simulated, Block, _, _, _, _>(
                 context.child("node").with_attribute("i", i),
                 Config {
                     scheme: cheap_scheme(

@@ -1,0 +1,188 @@
+//! The bare engine: simplex and marshal, four participants, 4 MiB blocks, real sockets and disk.
+
+use bytes::{BufMut, Bytes};
+use commonware_actor::Feedback;
+use commonware_codec::{Buf, EncodeSize, Error, Read, Write};
+use commonware_consensus::{
+    Application, Block, Heightable, Reporter,
+    marshal::{Update, ancestry::Ancestry},
+    simplex::types::{Activity, Context},
+    types::{Epoch, Height},
+};
+use commonware_cryptography::{Digested, Digestible, Hasher as _, Keccak256, Signer as _, ed25519};
+use commonware_runtime::{Runner as _, Supervisor as _, tokio};
+use commonware_utils::{Acknowledgement as _, channel::mpsc};
+use cortado_consensus::{
+    block::Digest,
+    engine::{self, EngineLinks, Parts, Tuning},
+    network::tcp::{self, Tcp, TcpConfig},
+    scheme::BlsScheme,
+    simulate::SimulatedScheme,
+};
+use futures::StreamExt as _;
+use std::{path::Path, time::Instant};
+
+#[derive(Clone)]
+struct Payload(u64, Digest, Bytes);
+
+impl Write for Payload {
+    fn write(&self, buf: &mut impl BufMut) {
+        (self.0, self.1, self.2.clone()).write(buf);
+    }
+}
+
+impl EncodeSize for Payload {
+    fn encode_size(&self) -> usize {
+        (self.0, self.1, self.2.clone()).encode_size()
+    }
+}
+
+impl Read for Payload {
+    type Cfg = ();
+
+    fn read_cfg(buf: &mut impl Buf, (): &()) -> Result<Self, Error> {
+        let payload = ((), (), (..=super::BODY_BYTES).into());
+        let (height, parent, bytes) = <(u64, Digest, Bytes)>::read_cfg(buf, &payload)?;
+        Ok(Self(height, parent, bytes))
+    }
+}
+
+impl Digestible for Payload {
+    type Digest = Digest;
+
+    fn digest(&self) -> Digest {
+        Keccak256::hash(&[&self.0.to_be_bytes(), &self.1.0, &self.2])
+    }
+}
+
+impl Heightable for Payload {
+    fn height(&self) -> Height {
+        Height::new(self.0)
+    }
+}
+
+impl Block for Payload {
+    fn parent(&self) -> Digest {
+        self.1
+    }
+}
+
+#[derive(Clone)]
+struct Node(mpsc::UnboundedSender<u64>, Bytes);
+
+impl Application<tokio::Context> for Node {
+    type SigningScheme = BlsScheme;
+    type Context = Context<Digest, ed25519::PublicKey>;
+    type Block = Payload;
+    type Input = ();
+
+    async fn propose(
+        &mut self,
+        _: (tokio::Context, Self::Context),
+        mut ancestry: impl Ancestry<Payload>,
+        (): (),
+    ) -> Option<Digested<Payload>> {
+        let parent = ancestry.next().await?;
+        let block = Payload(parent.inner().0 + 1, parent.digest(), self.1.clone());
+        let digest = block.digest();
+        Some(Digested::precomputed(block, digest))
+    }
+
+    async fn verify(
+        &mut self,
+        _: (tokio::Context, Self::Context),
+        _: impl Ancestry<Payload>,
+    ) -> bool {
+        true
+    }
+}
+
+impl Reporter for Node {
+    type Activity = Update<Payload>;
+
+    fn report(&mut self, update: Update<Payload>) -> Feedback {
+        if let Update::Block(block, ack) = update {
+            let _ = self.0.send(block.inner().0);
+            ack.acknowledge();
+        }
+        Feedback::Ok
+    }
+}
+
+#[derive(Clone)]
+struct Deaf;
+
+impl Reporter for Deaf {
+    type Activity = Activity<BlsScheme, Digest>;
+
+    fn report(&mut self, _: Self::Activity) -> Feedback {
+        Feedback::Ok
+    }
+}
+
+/// Megabytes final per second, over `blocks` blocks after a few to warm up.
+pub fn run(town: &super::Town, directory: &Path, blocks: u64) -> f64 {
+    let settings = tokio::Config::new()
+        .with_worker_threads(2)
+        .with_storage_directory(directory)
+        .with_tcp_nodelay(Some(true));
+    tokio::Runner::new(settings).start(|context| async move {
+        let seats = town.genesis.validate().expect("a valid genesis");
+        let (sender, mut finals) = mpsc::unbounded_channel();
+        for (i, keys) in town.keys[..4].iter().enumerate() {
+            let context = context.child("seat").with_attribute("index", i);
+            let network = TcpConfig {
+                namespace: b"bare".to_vec(),
+                listen: town.addresses[i],
+                seats: (0..4)
+                    .map(|i| (town.keys[i].peer(), town.addresses[i]))
+                    .collect(),
+                others: Default::default(),
+                allow_private: true,
+            };
+            let started = tcp::start(&context, keys.network.clone(), network);
+            let (links, oracle, _) = started.expect("the network must start");
+            let node = Node(sender.clone(), vec![7u8; super::BODY_BYTES].into());
+            engine::start::<_, BlsScheme, Tcp, Payload, _, _, _, _>(
+                context.child("engine"),
+                engine::Config {
+                    scheme: BlsScheme::make(&seats, town.genesis.chain_id, Some(keys)),
+                    me: keys.network.public_key(),
+                    votes: true,
+                    epoch: Epoch::zero(),
+                    genesis: Payload(0, Digest::from([0; 32]), Bytes::new()),
+                    partition: format!("bare-{i}"),
+                    tuning: Tuning::default(),
+                    blocker: oracle.clone(),
+                    peers: oracle,
+                },
+                EngineLinks {
+                    votes: links.votes,
+                    certificates: links.certificates,
+                    resolver: links.resolver,
+                    blocks: links.blocks,
+                    backfill: links.backfill,
+                },
+                move |_| async move {
+                    Parts {
+                        application: node.clone(),
+                        finalizer: node,
+                        activity: Deaf,
+                    }
+                },
+            )
+            .await;
+        }
+        // All four report; what counts is what all four have.
+        let mut seen = 0;
+        let mut begin = Instant::now();
+        while seen < 4 * (blocks + super::WARM_UP) {
+            finals.recv().await.expect("the engine must run");
+            seen += 1;
+            if seen == 4 * super::WARM_UP {
+                begin = Instant::now();
+            }
+        }
+        (blocks as usize * super::BODY_BYTES) as f64 / 1e6 / begin.elapsed().as_secs_f64()
+    })
+}
