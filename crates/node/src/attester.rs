@@ -3,8 +3,8 @@
 use crate::{
     api::{self, Server},
     chain_reader::NodeReader,
-    home::{Home, HomeError},
     clock::{self, Skew},
+    home::{Home, HomeError},
     index::{Index, IndexError},
     keys::{self, KeyFileError, SeatKeys},
     l1::{L1Endpoints, L1Error, Watcher},
@@ -260,7 +260,7 @@ impl Attester {
             own_seats,
             ..LocalStatus::default()
         });
-        let index = Index::open(&home.path().join("index.redb"))?;
+        let index = Index::open(home.path())?;
         let node = hosts[0].node().clone();
         let l1 = genesis.l1.clone();
         let reader = NodeReader::start(genesis, node, index, status, hosts[0].metrics())
@@ -277,7 +277,10 @@ impl Attester {
         let watcher = match &config.l1 {
             None => None,
             Some(node) => {
-                let endpoints = L1Endpoints { rpc: node.rpc.clone(), beacon: node.beacon.clone() };
+                let endpoints = L1Endpoints {
+                    rpc: node.rpc.clone(),
+                    beacon: node.beacon.clone(),
+                };
                 let (observations, mut observed) = mpsc::channel(OBSERVATIONS_MAX);
                 let watcher = Watcher::start(&endpoints, &l1, reader.tip(), observations)?;
                 let nodes: Vec<_> = hosts.iter().map(|host| host.node().clone()).collect();
@@ -298,7 +301,14 @@ impl Attester {
                 Some(watcher)
             }
         };
-        Ok(Self { hosts, server, reader, tasks, _watcher: watcher, _home: home })
+        Ok(Self {
+            hosts,
+            server,
+            reader,
+            tasks,
+            _watcher: watcher,
+            _home: home,
+        })
     }
 
     /// The API's URL.
@@ -311,9 +321,14 @@ impl Attester {
         &self.reader
     }
 
-    /// Resolves when a seat has ended by itself.
+    /// Resolves when a seat has ended by itself, or what the API reads has failed.
     pub async fn failed(&self) {
-        futures::future::select_all(self.hosts.iter().map(|host| Box::pin(host.ended()))).await;
+        let seats =
+            futures::future::select_all(self.hosts.iter().map(|host| Box::pin(host.ended())));
+        tokio::select! {
+            _ = seats => {}
+            () = self.reader.failed() => {}
+        }
     }
 
     /// Stops serving, then voting, then lets go of the directory.

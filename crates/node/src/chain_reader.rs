@@ -21,8 +21,12 @@ use tracing::{error, warn};
 /// States kept for proofs against recent blocks.
 const STATES_MAX: usize = 256;
 
-/// How long a read waits for a body that is still being fetched from peers.
+/// How long a read waits for a body that is still being fetched from peers, or for a transaction
+/// that is still being indexed.
 const BODY_WAIT: Duration = Duration::from_secs(2);
+
+/// How long the index waits for a body; its transactions are then found by position only.
+const INDEX_BODY_WAIT: Duration = Duration::from_secs(10);
 
 type Consensus = Node<BlsScheme>;
 
@@ -34,6 +38,9 @@ pub struct NodeReader {
     node: Consensus,
     index: Arc<Index>,
     tip: watch::Sender<Arc<Tip>>,
+    /// The first block whose transactions are still to be indexed.
+    indexed: watch::Sender<Height>,
+    failed: watch::Sender<bool>,
     history: Mutex<Range>,
     states: Mutex<BTreeMap<Height, Arc<State>>>,
     local: watch::Receiver<LocalStatus>,
@@ -94,6 +101,8 @@ impl NodeReader {
             genesis_block,
             tip: watch::Sender::new(tip_of(&at)),
             node,
+            indexed: watch::Sender::new(index.transactions_next()?),
+            failed: watch::Sender::new(false),
             index: Arc::new(index),
             history: Mutex::new(history),
             states: Mutex::new(BTreeMap::new()),
@@ -101,24 +110,78 @@ impl NodeReader {
             metrics,
         });
         reader.catch_up(&at).await?;
-        let follower = Arc::downgrade(&reader);
+        let following = Arc::downgrade(&reader);
+        let mut finalized = reader.node.watch();
         tokio::spawn(async move {
-            let mut watch = match follower.upgrade() {
-                Some(reader) => reader.node.watch(),
-                None => return,
-            };
-            while watch.changed().await.is_ok() {
-                let Some(reader) = follower.upgrade() else {
+            while finalized.changed().await.is_ok() {
+                let Some(reader) = following.upgrade() else {
                     return;
                 };
-                let at = watch.borrow_and_update().clone();
+                let at = finalized.borrow_and_update().clone();
                 if let Err(error) = reader.catch_up(&at).await {
-                    error!(%error, "cannot index final blocks; the API stands still");
+                    return reader.fail(&error);
+                }
+            }
+        });
+        let indexing = Arc::downgrade(&reader);
+        let mut tip = reader.tip.subscribe();
+        tokio::spawn(async move {
+            loop {
+                let Some(reader) = indexing.upgrade() else {
+                    return;
+                };
+                if let Err(error) = reader.index_transactions().await {
+                    return reader.fail(&error);
+                }
+                drop(reader);
+                if tip.changed().await.is_err() {
                     return;
                 }
             }
         });
         Ok(reader)
+    }
+
+    fn fail(&self, error: &anyhow::Error) {
+        error!(%error, "the index fails: what this node shows would stand still, so it stops");
+        self.failed.send_replace(true);
+    }
+
+    /// Resolves when the index has failed.
+    pub fn failed(&self) -> impl Future<Output = ()> + Send + 'static {
+        let mut failed = self.failed.subscribe();
+        async move {
+            if failed.wait_for(|failed| *failed).await.is_err() {
+                // It went away without fault.
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    /// Indexes the transactions of every block up to the tip. Beside showing blocks, because
+    /// bodies may be many, large, and late.
+    async fn index_transactions(&self) -> anyhow::Result<()> {
+        loop {
+            let height = *self.indexed.borrow();
+            if height > self.tip.borrow().height() {
+                return Ok(());
+            }
+            let Some(block) = self.block_at(height).await else {
+                anyhow::bail!("block {height} is final and not in the store");
+            };
+            let mut bodies = Vec::new();
+            for entry in &block.lanes {
+                let header = &entry.lane.header;
+                match self.fetch(header.hash(), INDEX_BODY_WAIT).await {
+                    Ok(Some(body)) => bodies.push((header.clone(), body)),
+                    Ok(None) => {}
+                    Err(error) => warn!(%error, lane = %header.hash(), "a body cannot be read"),
+                }
+            }
+            let index = self.index.clone();
+            tokio::task::spawn_blocking(move || index.add_transactions(height, &bodies)).await??;
+            self.indexed.send_replace(height.next().unwrap_or(height));
+        }
     }
 
     /// Indexes every final block up to `at`, then shows it as the tip.
@@ -132,20 +195,8 @@ impl NodeReader {
                 Some(block) => block,
                 None => anyhow::bail!("block {next} is final and not in the store"),
             };
-            let mut bodies = BTreeMap::new();
-            for entry in &block.lanes {
-                let hash = entry.lane.header.hash();
-                match self.fetch(hash).await {
-                    Ok(Some(body)) => drop(bodies.insert(hash, body)),
-                    Ok(None) => {}
-                    Err(error) => warn!(%error, %hash, "a body cannot be read"),
-                }
-            }
             let (index, indexed) = (self.index.clone(), block.clone());
-            tokio::task::spawn_blocking(move || {
-                index.add(&indexed, |hash| bodies.get(&hash).cloned())
-            })
-            .await??;
+            tokio::task::spawn_blocking(move || index.add(&indexed)).await??;
             lock(&self.history).push(block.hash());
         }
         let mut states = lock(&self.states);
@@ -166,8 +217,8 @@ impl NodeReader {
         Some(Arc::new(block.inner().clone()))
     }
 
-    async fn fetch(&self, lane: B256) -> Result<Option<LaneBody>, ReadError> {
-        match tokio::time::timeout(BODY_WAIT, self.node.lane_block(lane)).await {
+    async fn fetch(&self, lane: B256, wait: Duration) -> Result<Option<LaneBody>, ReadError> {
+        match tokio::time::timeout(wait, self.node.lane_block(lane)).await {
             Ok(Ok(found)) => Ok(found.map(|block| block.body)),
             Ok(Err(error)) => Err(ReadError::Store(error.to_string())),
             Err(_) => Ok(None),
@@ -218,11 +269,24 @@ impl ChainReader for NodeReader {
     }
 
     fn body(&self, lane: B256) -> Reading<'_, Option<LaneBody>> {
-        Box::pin(self.fetch(lane))
+        Box::pin(self.fetch(lane, BODY_WAIT))
     }
 
     fn place_of_transaction(&self, hash: B256) -> Reading<'_, Option<TransactionPlace>> {
-        Box::pin(async move { self.index.transaction(hash).map_err(store) })
+        Box::pin(async move {
+            if let Some(found) = self.index.transaction(hash).map_err(store)? {
+                return Ok(Some(found));
+            }
+            // It may stand in a block that is shown and whose transactions are being indexed.
+            let tip = self.tip.borrow().height();
+            let mut indexed = self.indexed.subscribe();
+            if *indexed.borrow() <= tip {
+                let caught_up = indexed.wait_for(|next| *next > tip);
+                // In time or not, what is there by then is the answer.
+                let _ = tokio::time::timeout(BODY_WAIT, caught_up).await.map(drop);
+            }
+            self.index.transaction(hash).map_err(store)
+        })
     }
 
     fn state(&self, height: Height) -> Reading<'_, Option<Arc<State>>> {

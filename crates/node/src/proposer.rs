@@ -88,7 +88,11 @@ pub struct P2pSource {
 impl P2pSource {
     /// Reads from `node`, whose chain has these seats.
     pub fn new(node: Node<BlsScheme>, chain_id: ChainId, seats: Arc<SeatSet>) -> Self {
-        Self { node, chain_id, seats }
+        Self {
+            node,
+            chain_id,
+            seats,
+        }
     }
 }
 
@@ -117,7 +121,10 @@ impl FinalisedSource for P2pSource {
                 break found;
             }
             newest.mark_unchanged();
-            newest.changed().await.map_err(|_| lost("the p2p node has stopped"))?;
+            newest
+                .changed()
+                .await
+                .map_err(|_| lost("the p2p node has stopped"))?;
         };
         let block = |at: Height| async move {
             let found = self.node.block(at).await;
@@ -158,7 +165,10 @@ pub struct P2pSink(Node<BlsScheme>);
 
 impl LaneSink for P2pSink {
     async fn offer(&self, lane: SealedLane) -> Result<(), SourceError> {
-        let block = LaneBlock { lane: lane.lane, body: lane.body };
+        let block = LaneBlock {
+            lane: lane.lane,
+            body: lane.body,
+        };
         let carried = Carried::new(&block).map_err(lost)?;
         if self.0.publish(carried).await {
             Ok(())
@@ -184,12 +194,15 @@ impl Proposer {
         let genesis = load_genesis(&config.genesis)?;
         let home = Home::open(&config.data_dir, "proposer-node").map_err(StartError::from)?;
         let secrets: ProposerKeys = keys::load(&config.keys).map_err(StartError::from)?;
-        let key = secrets
-            .signing_key()
-            .map_err(|_| ProposerError::Scalar { path: config.keys.clone() })?;
+        let key = secrets.signing_key().map_err(|_| ProposerError::Scalar {
+            path: config.keys.clone(),
+        })?;
         let identity = secrets.identity().map_err(StartError::from)?;
         if !genesis.proposers.contains(&identity) {
-            return Err(ProposerError::NotNamed { identity, path: config.keys.clone() });
+            return Err(ProposerError::NotNamed {
+                identity,
+                path: config.keys.clone(),
+            });
         }
         let namespaces = config.gateway.rollups.iter().map(|rollup| rollup.namespace);
         let host = Host::start(HostConfig {
@@ -210,9 +223,12 @@ impl Proposer {
         let node = host.node().clone();
         let seats = node.finalized().state.seats.clone();
         let source = P2pSource::new(node.clone(), genesis.chain_id, seats);
-        let running =
-            start_proposer(&config.gateway, &genesis, key, source, P2pSink(node)).await?;
-        Ok(Self { running, host, _home: home })
+        let running = start_proposer(&config.gateway, &genesis, key, source, P2pSink(node)).await?;
+        Ok(Self {
+            running,
+            host,
+            _home: home,
+        })
     }
 
     /// Where rollup nodes reach it.

@@ -63,7 +63,10 @@ pub struct HttpSource {
 impl HttpSource {
     /// Reads through `client`.
     pub fn new(client: Client) -> Self {
-        Self { client, follow: Mutex::new(None) }
+        Self {
+            client,
+            follow: Mutex::new(None),
+        }
     }
 }
 
@@ -86,7 +89,10 @@ impl FinalisedSource for HttpSource {
             Some((next, stream)) if next == height => stream,
             _ => self.client.follow(height),
         };
-        let found = stream.next().await.ok_or_else(|| lost("the stream of blocks ended"))?;
+        let found = stream
+            .next()
+            .await
+            .ok_or_else(|| lost("the stream of blocks ended"))?;
         let (block, certificate, descendants) = found.map_err(lost)?.into_parts();
         if let Some(next) = height.next() {
             *open = Some((next, stream));
@@ -102,7 +108,9 @@ impl FinalisedSource for HttpSource {
         }
         let light = self.client.light();
         let term = block.header.term;
-        let seats = light.seats(term).ok_or_else(|| lost(format!("seats of term {term}")))?;
+        let seats = light
+            .seats(term)
+            .ok_or_else(|| lost(format!("seats of term {term}")))?;
         Finalised::verify_through(
             block,
             &descendants,
@@ -130,7 +138,11 @@ impl RollupNode {
         let genesis = load_genesis(&config.genesis)?;
         let client = Client::new(&genesis, &config.attesters)?;
         let rollup = &config.rollup;
-        let l1 = config.l1.as_ref().map(|node| L1Rpc::new(&node.rpc)).transpose()?;
+        let l1 = config
+            .l1
+            .as_ref()
+            .map(|node| L1Rpc::new(&node.rpc))
+            .transpose()?;
         let running = start_rollup(
             rollup,
             &genesis,

@@ -74,7 +74,7 @@ impl Http {
         let mut url = self.base.clone();
         let path = url.path().trim_end_matches('/').to_owned();
         url.set_path(&path);
-        self.exchange(method, self.client.post(url).json(body))
+        self.exchange(method, true, self.client.post(url).json(body))
             .await
     }
 

@@ -40,7 +40,10 @@ impl Front {
             let stopped = async {
                 let _ = stopped.await;
             };
-            axum::serve(listener, router).with_graceful_shutdown(stopped).await.unwrap();
+            axum::serve(listener, router)
+                .with_graceful_shutdown(stopped)
+                .await
+                .unwrap();
         });
         Self {
             address,
