@@ -438,6 +438,7 @@ impl Engine {
         if !headers.is_empty() {
             let mut followed = self.fork.clone();
             followed.follow(block)?;
+            followed.prune(&next.cursor);
             fork = Some(followed);
         }
         next.l1_head = header.l1_head.block;

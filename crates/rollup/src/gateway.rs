@@ -122,7 +122,7 @@ enum Effect {
     Promise {
         namespace: Namespace,
         raw: Bytes,
-        promises: [Promise; 2],
+        promises: Box<[Promise; 2]>,
         ticket: Option<Ticket>,
     },
     Sealed(LaneHeader),
@@ -336,7 +336,7 @@ impl Gateway {
                 promises,
                 ticket,
             } => {
-                let [inclusion, execution] = promises.map(|promise| SignedPromise {
+                let [inclusion, execution] = (*promises).map(|promise| SignedPromise {
                     promise,
                     signature: self.signer.sign(promise.digest()),
                 });
@@ -352,7 +352,13 @@ impl Gateway {
                         .answers
                         .push((ticket, Ok(Submitted::Promised { hash, promises })));
                 }
-                (namespace, PreconfEvent::Transaction { raw, promises })
+                (
+                    namespace,
+                    PreconfEvent::Transaction {
+                        raw,
+                        promises: Box::new(promises),
+                    },
+                )
             }
             Effect::Sealed(header) => {
                 let namespace = header.namespace;

@@ -221,7 +221,7 @@ pub enum PreconfEvent {
         /// Its bytes.
         raw: Bytes,
         /// What was promised.
-        promises: Promises,
+        promises: Box<Promises>,
     },
     /// The open lane block is closed.
     Sealed {

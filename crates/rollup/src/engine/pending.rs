@@ -96,11 +96,14 @@ enum Run {
     /// Connected, growing.
     Open(Box<Open>),
     /// Connected and sealed.
-    Done {
-        block: Option<Arc<ExecutedBlock>>,
-        input: L2Input,
-        cursor: Cursor,
-    },
+    Done(Box<Done>),
+}
+
+#[derive(Debug)]
+struct Done {
+    block: Option<Arc<ExecutedBlock>>,
+    input: L2Input,
+    cursor: Cursor,
 }
 
 #[derive(Debug)]
@@ -145,9 +148,10 @@ impl Layer {
         head: &ExecutedBlock,
         derived: &L2Input,
     ) -> Option<Option<ExecutedBlock>> {
-        let Run::Done { block, input, .. } = &self.run else {
+        let Run::Done(done) = &self.run else {
             return None;
         };
+        let Done { block, input, .. } = done.as_ref();
         let same = input.imports == derived.imports
             && input.context == derived.context
             && derived.dropped.is_empty()
@@ -163,7 +167,7 @@ impl Layer {
 
     pub(super) fn block(&self) -> Option<&Arc<ExecutedBlock>> {
         match &self.run {
-            Run::Done { block, .. } => block.as_ref(),
+            Run::Done(done) => done.block.as_ref(),
             _ => None,
         }
     }
@@ -371,9 +375,10 @@ impl Engine {
         let mut parent = None;
         let mut place = None;
         for layer in self.layers.range(..index).rev() {
-            let Run::Done { block, cursor, .. } = &layer.run else {
+            let Run::Done(done) = &layer.run else {
                 return None;
             };
+            let Done { block, cursor, .. } = done.as_ref();
             place.get_or_insert_with(|| cursor.clone());
             if let Some(block) = block {
                 parent = Some(block.clone());
@@ -509,11 +514,11 @@ fn finish(layer: &mut Layer) -> Result<(), BuildError> {
                 ..
             } = *open;
             let block = builder.map(BlockBuilder::finish).transpose()?.map(Arc::new);
-            layer.run = Run::Done {
+            layer.run = Run::Done(Box::new(Done {
                 block,
                 input,
                 cursor,
-            };
+            }));
         }
         other => layer.run = other,
     }

@@ -324,7 +324,7 @@ impl Gateway {
 }
 
 /// Both promises for the transaction at `index` of a lane block.
-pub(super) fn promises(config: &GatewayConfig, live: &Live, index: u64) -> [Promise; 2] {
+pub(super) fn promises(config: &GatewayConfig, live: &Live, index: u64) -> Box<[Promise; 2]> {
     let header = &live.header;
     let (hash, outcome) = live.outcomes[index as usize];
     let position = Position {
@@ -341,14 +341,14 @@ pub(super) fn promises(config: &GatewayConfig, live: &Live, index: u64) -> [Prom
             outcome,
         },
     ];
-    terms.map(|terms| Promise {
+    Box::new(terms.map(|terms| Promise {
         chain_id: config.chain_id,
         position,
         transaction: hash,
         terms,
         coverage: Coverage::default(),
         deadline: config.clock.end(header.slot).plus(GRACE_MS),
-    })
+    }))
 }
 
 fn submit_error(error: PushError) -> SubmitError {

@@ -396,7 +396,7 @@ impl Signed {
             .read(&mut cursor, usize::MAX)
         {
             match &numbered.event {
-                PreconfEvent::Transaction { promises, .. } => self.promise(*promises),
+                PreconfEvent::Transaction { promises, .. } => self.promise(**promises),
                 PreconfEvent::Sealed { lane } => self.lane(lane.clone()),
                 PreconfEvent::Dropped { hash, .. } => self.dropped.push(*hash),
                 PreconfEvent::Reset | PreconfEvent::Opened { .. } => {}
