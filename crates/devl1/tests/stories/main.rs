@@ -5,7 +5,6 @@ mod beacon;
 mod common;
 mod forks;
 mod json_rpc;
-mod kill;
 mod restart;
 #[path = "../../src/testing.rs"]
 mod testing;

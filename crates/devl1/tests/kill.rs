@@ -1,11 +1,48 @@
-use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
+//! `kill -9` at odd moments. Run without arguments this program tells the story; with `serve
+//! CONFIG.toml` it is the L1 that gets killed.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
+use common::{config, rpc, until_some};
 use serde_json::{Value, json};
+use testing::{Account, raw};
 
-use crate::common::{config, rpc, until_some};
-use crate::testing::{Account, raw};
+#[allow(dead_code)] // Made for the stories; this one needs a part.
+#[path = "stories/common.rs"]
+mod common;
+#[path = "../src/testing.rs"]
+mod testing;
+
+/// Times the process is killed.
+const ROUNDS: u64 = 6;
+
+/// Transactions sent before each kill.
+const SENT_PER_ROUND: u64 = 8;
+
+#[tokio::main]
+async fn main() {
+    let mut args = std::env::args().skip(1);
+    match (args.next().as_deref(), args.next()) {
+        (Some("serve"), Some(config)) => serve(&config).await,
+        _ => {
+            killed_at_any_time_it_keeps_every_block_shown_and_transaction_acknowledged().await;
+            println!("killed {ROUNDS} times, nothing shown or acknowledged was lost");
+        }
+    }
+}
+
+async fn serve(config: &str) {
+    let text = std::fs::read_to_string(config).expect("a file");
+    let l1 = cortado_devl1::start(toml::from_str(&text).expect("TOML"))
+        .await
+        .expect("starts");
+    println!("http://{}", l1.rpc_addr());
+    std::io::stdout().flush().expect("a pipe");
+    panic!("{}", l1.failed().await);
+}
 
 /// An L1 in a process of its own.
 struct Process {
@@ -14,34 +51,39 @@ struct Process {
 }
 
 impl Process {
-    fn start(config: &std::path::Path) -> Self {
-        // Examples are built beside the tests.
-        let exe = std::env::current_exe().expect("this test");
-        let target: PathBuf = exe.ancestors().nth(2).expect("target directory").into();
-        let mut child = Command::new(target.join("examples/serve"))
+    fn start(config: &Path) -> Self {
+        let mut child = Command::new(std::env::current_exe().expect("this program"))
+            .arg("serve")
             .arg(config)
             .stdout(Stdio::piped())
             .spawn()
-            .expect("the example is built with the tests");
+            .expect("starts");
         let mut line = String::new();
         let stdout = child.stdout.take().expect("piped");
         BufReader::new(stdout).read_line(&mut line).expect("a line");
-        let url = line
-            .split_whitespace()
-            .nth(1)
-            .expect("an address")
-            .to_owned();
-        Self { child, url }
+        assert!(line.starts_with("http://"), "the L1 did not start");
+        Self {
+            child,
+            url: line.trim().to_owned(),
+        }
     }
 
-    /// SIGKILL: no destructor runs.
+    /// SIGKILL: no destructor of the child runs.
     fn kill(mut self) {
         self.child.kill().expect("was running");
         self.child.wait().expect("is dead");
     }
 }
 
-#[tokio::test]
+impl Drop for Process {
+    /// A failed story leaves no process behind.
+    fn drop(&mut self) {
+        // An error says that it is dead already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
 async fn killed_at_any_time_it_keeps_every_block_shown_and_transaction_acknowledged() {
     let dir = tempfile::tempdir().expect("a directory");
     let mut settings = config(&dir.path().join("data"));
@@ -52,7 +94,7 @@ async fn killed_at_any_time_it_keeps_every_block_shown_and_transaction_acknowled
     let alice = Account::new(1);
     let mut acknowledged = Vec::new();
     let mut seen: Option<Value> = None;
-    for round in 0..6u64 {
+    for round in 0..ROUNDS {
         let l1 = Process::start(&file);
         if let Some(seen) = &seen {
             // What was the head is still canonical at its number.
@@ -64,14 +106,17 @@ async fn killed_at_any_time_it_keeps_every_block_shown_and_transaction_acknowled
             .await;
             assert_eq!(block["result"]["hash"], seen["hash"], "round {round}");
         }
-        for nonce in round * 8..(round + 1) * 8 {
+        if round % 2 == 1 {
+            // No block comes between acknowledgement and death: only the journal can keep these.
+            rpc(&l1.url, "devl1_missNext", json!([1_000])).await;
+        }
+        for nonce in round * SENT_PER_ROUND..(round + 1) * SENT_PER_ROUND {
             let tx = json!([raw(&alice.transfer(nonce, 1))]);
             let sent = rpc(&l1.url, "eth_sendRawTransaction", tx).await;
             assert!(sent["result"].is_string(), "round {round}: {sent}");
             acknowledged.push(sent["result"].clone());
             // Later rounds are killed later, at odd places within a slot.
-            let pause = std::time::Duration::from_millis(7 * round);
-            tokio::time::sleep(pause).await;
+            tokio::time::sleep(Duration::from_millis(7 * round)).await;
         }
         let head = rpc(&l1.url, "eth_getBlockByNumber", json!(["latest", false])).await;
         seen = Some(head["result"].clone());
