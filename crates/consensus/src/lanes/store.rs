@@ -203,3 +203,6 @@ fn reopen(record: &Record) -> Option<SealedLane> {
         bytes: record.bytes.clone(),
     })
 }
+
+#[cfg(test)]
+mod tests;
