@@ -23,7 +23,10 @@ pub fn load<T: DeserializeOwned>(path: &Path) -> Result<T> {
         .with_context(|| format!("configuration {}", path.display()))?
         .len();
     if size > CONFIG_BYTES_MAX {
-        bail!("configuration {} is {size} bytes, the limit is {CONFIG_BYTES_MAX}", path.display());
+        bail!(
+            "configuration {} is {size} bytes, the limit is {CONFIG_BYTES_MAX}",
+            path.display()
+        );
     }
     Figment::new()
         .merge(Toml::file_exact(path))

@@ -60,7 +60,10 @@ const TRAFFIC_MAX: f64 = 20_000.0;
 /// Runs `cortado devnet`.
 pub fn run(args: DevnetArgs) -> Result<()> {
     if !(0.0..=TRAFFIC_MAX).contains(&args.traffic) {
-        bail!("--traffic is {}, it must be within 0 and {TRAFFIC_MAX}", args.traffic);
+        bail!(
+            "--traffic is {}, it must be within 0 and {TRAFFIC_MAX}",
+            args.traffic
+        );
     }
     let shape = Shape {
         attesters: args.attesters,

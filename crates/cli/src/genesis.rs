@@ -4,10 +4,12 @@ use crate::{config, service::runtime};
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
 use cortado_chain::State;
-use cortado_node::{attester::load_genesis, home::write_atomically, l1::{L1Rpc, VerifiedHeader}};
-use cortado_types::{
-    ChainId, Genesis, Identity, L1Config, NamespaceConfig, Seat, TimestampMs,
+use cortado_node::{
+    attester::load_genesis,
+    home::write_atomically,
+    l1::{L1Rpc, VerifiedHeader},
 };
+use cortado_types::{ChainId, Genesis, Identity, L1Config, NamespaceConfig, Seat, TimestampMs};
 use serde::Deserialize;
 use std::path::PathBuf;
 
@@ -107,6 +109,9 @@ async fn make(mut plan: Plan, l1: &str) -> Result<Genesis> {
 pub async fn anchor(rpc: &L1Rpc) -> Result<VerifiedHeader> {
     match rpc.tagged("finalized").await? {
         Some(header) => Ok(header),
-        None => rpc.by_number(0).await?.context("the L1 node has no block 0"),
+        None => rpc
+            .by_number(0)
+            .await?
+            .context("the L1 node has no block 0"),
     }
 }

@@ -2,9 +2,9 @@
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
-use cortado_node::keys::{self, ProposerKeys, Secret, SeatKeys};
+use cortado_node::keys::{self, ProposerKeys, SeatKeys, Secret};
 use cortado_types::{ChainId, bls::SecretBls};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Arguments of `cortado keys`.
 #[derive(Args)]
@@ -41,7 +41,7 @@ fn secret() -> Result<[u8; 32]> {
     Ok(bytes)
 }
 
-fn new_file(file: &PathBuf) -> Result<()> {
+fn new_file(file: &Path) -> Result<()> {
     if file.exists() {
         bail!("{} exists and is not overwritten", file.display());
     }
@@ -54,13 +54,19 @@ pub fn run(args: KeysArgs) -> Result<()> {
         Command::Seat { file } => {
             new_file(&file)?;
             let bls = SecretBls::derive(&secret()?)?.to_bytes();
-            let made = SeatKeys { identity: Secret(secret()?), bls: Secret(bls) };
+            let made = SeatKeys {
+                identity: Secret(secret()?),
+                bls: Secret(bls),
+            };
             keys::save(&file, &made)?;
             println!("{}", serde_json::to_string_pretty(&made.seat(0)?)?);
         }
         Command::Proposer { file } => {
             new_file(&file)?;
-            let made = ProposerKeys { identity: Secret(secret()?), signing: Secret(secret()?) };
+            let made = ProposerKeys {
+                identity: Secret(secret()?),
+                signing: Secret(secret()?),
+            };
             keys::save(&file, &made)?;
             show_proposer(&made)?;
         }

@@ -14,7 +14,10 @@ fn filter() -> EnvFilter {
 
 /// Log lines on standard error.
 pub fn to_stderr() {
-    let _ = tracing_subscriber::fmt().with_env_filter(filter()).with_writer(std::io::stderr).try_init();
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter())
+        .with_writer(std::io::stderr)
+        .try_init();
 }
 
 /// Log lines appended to a file, so that the terminal is free for people.

@@ -4,11 +4,7 @@ use crate::{config, logs, shutdown::Shutdown};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use serde::de::DeserializeOwned;
-use std::{
-    os::unix::process::parent_id,
-    path::PathBuf,
-    time::Duration,
-};
+use std::{os::unix::process::parent_id, path::PathBuf, time::Duration};
 
 /// How long a service may take to stop before the process ends anyway.
 pub const STOP_TIMEOUT: Duration = Duration::from_secs(15);
@@ -53,8 +49,9 @@ pub fn run<S: Service>(args: ServiceArgs) -> Result<()> {
     runtime()?.block_on(async {
         let mut shutdown = Shutdown::listen()?;
         let config = config::load(&args.config)?;
-        let mut service =
-            S::start(config).await.with_context(|| format!("{} does not start", S::NAME))?;
+        let mut service = S::start(config)
+            .await
+            .with_context(|| format!("{} does not start", S::NAME))?;
         for (what, url) in service.urls() {
             println!("{:<10} {what:<12} {url}", S::NAME);
         }
@@ -63,7 +60,10 @@ pub fn run<S: Service>(args: ServiceArgs) -> Result<()> {
             () = orphaned(args.stop_with_parent) => None,
             reason = service.failed() => Some(reason),
         };
-        if tokio::time::timeout(STOP_TIMEOUT, service.stop()).await.is_err() {
+        if tokio::time::timeout(STOP_TIMEOUT, service.stop())
+            .await
+            .is_err()
+        {
             tracing::warn!("{} did not stop within {STOP_TIMEOUT:?}", S::NAME);
         }
         match failure {

@@ -43,7 +43,7 @@ fn endless_event_is_cut_off() {
     assert_eq!(outcome, Err(TooLong));
     let mut parser = Parser::default();
     let lines = "data: xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\n".repeat(1 << 15);
-    let outcome = (0..=2 * EVENT_BYTES_MAX >> 20).try_for_each(|_| parser.push(lines.as_bytes()));
+    let outcome = (0..=(2 * EVENT_BYTES_MAX) >> 20).try_for_each(|_| parser.push(lines.as_bytes()));
     assert_eq!(outcome, Err(TooLong));
 }
 

@@ -32,7 +32,9 @@ pub fn signing_key(seed: u64, label: &str, index: u32) -> SigningKey {
 
 /// The accounts for people.
 pub fn accounts(seed: u64) -> Vec<SigningKey> {
-    (0..ACCOUNTS).map(|index| signing_key(seed, "account", index)).collect()
+    (0..ACCOUNTS)
+        .map(|index| signing_key(seed, "account", index))
+        .collect()
 }
 
 /// The account of the traffic agent on every rollup.

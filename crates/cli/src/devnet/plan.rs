@@ -8,7 +8,7 @@ use cortado_devl1::{Config as L1Node, Prefunded};
 use cortado_node::{
     attester::{AttesterConfig, L1NodeConfig, PeerConfig, SeatConfig},
     home::write_atomically,
-    keys::{self, ProposerKeys, Secret, SeatKeys},
+    keys::{self, ProposerKeys, SeatKeys, Secret},
     l1::VerifiedHeader,
     proposer::ProposerNodeConfig,
     rollup::RollupNodeConfig,
@@ -73,9 +73,24 @@ impl Shape {
     pub fn check(&self) -> Result<()> {
         let seats = u64::from(self.attesters) * u64::from(self.seats_per_operator);
         let limits = [
-            ("--attesters", u64::from(self.attesters), 1, u64::from(PARTS_MAX)),
-            ("--seats-per-operator", u64::from(self.seats_per_operator), 1, u64::from(PARTS_MAX)),
-            ("--rollups", u64::from(self.rollups), 1, u64::from(PARTS_MAX)),
+            (
+                "--attesters",
+                u64::from(self.attesters),
+                1,
+                u64::from(PARTS_MAX),
+            ),
+            (
+                "--seats-per-operator",
+                u64::from(self.seats_per_operator),
+                1,
+                u64::from(PARTS_MAX),
+            ),
+            (
+                "--rollups",
+                u64::from(self.rollups),
+                1,
+                u64::from(PARTS_MAX),
+            ),
             ("--l1-slot-ms", self.l1_slot_ms, 1_000, 600_000),
             ("attesters times seats", seats, 4, 100),
         ];
@@ -109,13 +124,21 @@ impl Shape {
     /// Slots of the finality chain: as long as the L1's, or a whole fraction of at most two
     /// seconds.
     fn slot_ms(&self) -> u64 {
-        let whole = (SLOT_MS / 2..=SLOT_MS).rev().find(|ms| self.l1_slot_ms.is_multiple_of(*ms));
-        if self.l1_slot_ms <= SLOT_MS { self.l1_slot_ms } else { whole.unwrap_or(self.l1_slot_ms) }
+        let whole = (SLOT_MS / 2..=SLOT_MS)
+            .rev()
+            .find(|ms| self.l1_slot_ms.is_multiple_of(*ms));
+        if self.l1_slot_ms <= SLOT_MS {
+            self.l1_slot_ms
+        } else {
+            whole.unwrap_or(self.l1_slot_ms)
+        }
     }
 
     /// The rollups' namespaces.
     pub fn namespaces(&self) -> Vec<Namespace> {
-        (0..u64::from(self.rollups)).map(|i| Namespace::new(FIRST_NAMESPACE + i)).collect()
+        (0..u64::from(self.rollups))
+            .map(|i| Namespace::new(FIRST_NAMESPACE + i))
+            .collect()
     }
 
     fn proposers(&self) -> u32 {
@@ -125,7 +148,11 @@ impl Shape {
     /// Namespaces of one proposer.
     fn namespaces_of(&self, proposer: u32) -> Vec<Namespace> {
         let step = self.proposers() as usize;
-        self.namespaces().into_iter().skip(proposer as usize).step_by(step).collect()
+        self.namespaces()
+            .into_iter()
+            .skip(proposer as usize)
+            .step_by(step)
+            .collect()
     }
 }
 
@@ -181,7 +208,11 @@ impl Layout {
     /// Writes a service's file and names it.
     fn part<T: Serialize>(&self, name: &str, command: &str, config: &T) -> Result<Part> {
         write_toml(&self.config(name), config)?;
-        Ok(Part { name: name.into(), command: command.into(), config: self.config(name) })
+        Ok(Part {
+            name: name.into(),
+            command: command.into(),
+            config: self.config(name),
+        })
     }
 }
 
@@ -213,7 +244,9 @@ fn balance() -> U256 {
 /// If no port is free or the file cannot be written.
 pub fn make_l1(layout: &Layout, shape: &Shape, ports: &mut Ports) -> Result<Part> {
     // Block times are whole seconds; the current second has begun, so the first slot is near.
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).context("the clock is before 1970")?;
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .context("the clock is before 1970")?;
     let funded = accounts::funded(shape.seed);
     let config = L1Node {
         chain_id: L1_CHAIN_ID,
@@ -222,7 +255,10 @@ pub fn make_l1(layout: &Layout, shape: &Shape, ports: &mut Ports) -> Result<Part
         genesis_time_ms: now.as_secs() * 1_000,
         prefunded: funded
             .into_iter()
-            .map(|address| Prefunded { address, wei: balance() })
+            .map(|address| Prefunded {
+                address,
+                wei: balance(),
+            })
             .collect(),
         alloc: Default::default(),
         data_dir: layout.data("l1"),
@@ -265,7 +301,10 @@ pub fn make_chain(
             keys::save(&file, &secrets)?;
             let public = secrets.seat(index)?;
             let listen = ports.take(9_100 + index as u16)?;
-            peers.push(PeerConfig { identity: public.identity, address: listen });
+            peers.push(PeerConfig {
+                identity: public.identity,
+                address: listen,
+            });
             own.push(SeatConfig { keys: file, listen });
             seats.push(public);
         }
@@ -273,17 +312,32 @@ pub fn make_chain(
     }
     seats.sort_by_key(|seat| seat.identity);
     let mut namespaces = vec![
-        NamespaceConfig { namespace: Namespace::L1_POINTER, reserve_holder: None, slot_bytes_max: 0 },
-        NamespaceConfig { namespace: Namespace::ROFR, reserve_holder: None, slot_bytes_max: 0 },
+        NamespaceConfig {
+            namespace: Namespace::L1_POINTER,
+            reserve_holder: None,
+            slot_bytes_max: 0,
+        },
+        NamespaceConfig {
+            namespace: Namespace::ROFR,
+            reserve_holder: None,
+            slot_bytes_max: 0,
+        },
     ];
     let mut proposers = Vec::new();
     for proposer in 0..shape.proposers() {
         let signing = accounts::signing_key(shape.seed, "proposer", proposer);
         let secrets = ProposerKeys {
-            identity: Secret(accounts::material(shape.seed, "proposer identity", proposer)),
+            identity: Secret(accounts::material(
+                shape.seed,
+                "proposer identity",
+                proposer,
+            )),
             signing: Secret(signing.to_bytes()),
         };
-        keys::save(&keys_dir.join(format!("proposer-{proposer}.toml")), &secrets)?;
+        keys::save(
+            &keys_dir.join(format!("proposer-{proposer}.toml")),
+            &secrets,
+        )?;
         proposers.push(secrets.identity()?);
         for namespace in shape.namespaces_of(proposer) {
             namespaces.push(NamespaceConfig {
@@ -309,7 +363,11 @@ pub fn make_chain(
         proposers,
     };
     genesis.validate()?;
-    write_atomically(&layout.genesis(), serde_json::to_string_pretty(&genesis)?.as_bytes(), 0o644)?;
+    write_atomically(
+        &layout.genesis(),
+        serde_json::to_string_pretty(&genesis)?.as_bytes(),
+        0o644,
+    )?;
     let mut parts = Vec::new();
     let mut apis: Vec<SocketAddr> = Vec::new();
     for (i, own) in operators.into_iter().enumerate() {
@@ -339,7 +397,10 @@ pub fn make_chain(
             let genesis = layout.dir.join(format!("rollup-{namespace}.genesis.json"));
             let text = serde_json::to_string_pretty(&rollup_genesis(shape, namespace, anchor))?;
             write_atomically(&genesis, text.as_bytes(), 0o644)?;
-            rollups.push(ProposedRollup { namespace, genesis: genesis.clone() });
+            rollups.push(ProposedRollup {
+                namespace,
+                genesis: genesis.clone(),
+            });
             let offset = (namespace.get() - FIRST_NAMESPACE) as u16;
             nodes.push(RollupNodeConfig {
                 genesis: layout.genesis(),
@@ -381,7 +442,10 @@ pub fn make_chain(
 
 /// Block 0 of a rollup: the devnet's accounts have money.
 fn rollup_genesis(shape: &Shape, namespace: Namespace, anchor: &VerifiedHeader) -> EthGenesis {
-    let mut genesis = EthGenesis { timestamp: anchor.timestamp, ..EthGenesis::default() };
+    let mut genesis = EthGenesis {
+        timestamp: anchor.timestamp,
+        ..EthGenesis::default()
+    };
     genesis.config.chain_id = namespace.get();
     for address in accounts::funded(shape.seed) {
         genesis.alloc.entry(address).or_default().balance = balance();

@@ -21,7 +21,9 @@ impl Ports {
         for wanted in [preferred, 0] {
             // Held only for a moment: whoever takes it in between makes the service fail with the
             // address in the error.
-            let Ok(listener) = TcpListener::bind((Ipv4Addr::LOCALHOST, wanted)) else { continue };
+            let Ok(listener) = TcpListener::bind((Ipv4Addr::LOCALHOST, wanted)) else {
+                continue;
+            };
             let address = listener.local_addr().context("reading a port")?;
             if self.taken.insert(address.port()) {
                 return Ok(address);

@@ -25,7 +25,10 @@ pub fn banner(summary: &Summary, layout: &Layout) {
     }
     println!("\nProposers");
     for proposer in &summary.proposers {
-        println!("  rpc       {}  namespaces {:?}", proposer.rpc, proposer.namespaces);
+        println!(
+            "  rpc       {}  namespaces {:?}",
+            proposer.rpc, proposer.namespaces
+        );
     }
     if let (Some(rollup), Some(attester)) = (summary.rollups.first(), summary.attesters.first())
         && let [from, to, ..] = summary.accounts.as_slice()
@@ -35,8 +38,14 @@ pub fn banner(summary: &Summary, layout: &Layout) {
             "  cast send --rpc-url {} --private-key {} {} --value 1ether",
             rollup.rpc, from.private_key, to.address
         );
-        println!("  cast balance --rpc-url {} {} --block pending", rollup.rpc, to.address);
-        println!("  cast rpc --rpc-url {} cortado_getPromise <transaction hash>", rollup.rpc);
+        println!(
+            "  cast balance --rpc-url {} {} --block pending",
+            rollup.rpc, to.address
+        );
+        println!(
+            "  cast rpc --rpc-url {} cortado_getPromise <transaction hash>",
+            rollup.rpc
+        );
         println!("  cortado status {}", attester.api);
     }
     println!("\nAll of it as JSON: {}", layout.summary().display());

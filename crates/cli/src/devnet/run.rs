@@ -129,10 +129,17 @@ async fn start(layout: &Layout, part: &Part, processes: bool) -> Result<Started>
     let running = if processes {
         Running::Child(start_child(layout, part)?)
     } else {
-        Running::Here(start_here(part).await.with_context(|| format!("{} does not start", part.name))?)
+        Running::Here(
+            start_here(part)
+                .await
+                .with_context(|| format!("{} does not start", part.name))?,
+        )
     };
     info!(name = part.name, "started");
-    Ok(Started { part: part.clone(), running })
+    Ok(Started {
+        part: part.clone(),
+        running,
+    })
 }
 
 /// Starts the L1 first, since the rest is made from what it answers, then everything else.
@@ -164,8 +171,19 @@ async fn start_all(
             let l1_chain_id = first_answer(&rpc).await?;
             let anchor = genesis::anchor(&rpc).await?;
             let mut parts: Vec<Part> = l1_part.into_iter().collect();
-            parts.extend(plan::make_chain(layout, shape, &mut ports, &l1, l1_chain_id, &anchor)?);
-            let made = Made { shape: shape.clone(), l1_chain_id, parts };
+            parts.extend(plan::make_chain(
+                layout,
+                shape,
+                &mut ports,
+                &l1,
+                l1_chain_id,
+                &anchor,
+            )?);
+            let made = Made {
+                shape: shape.clone(),
+                l1_chain_id,
+                parts,
+            };
             // Last: a directory with this file is complete.
             write_toml(&path, &made)?;
             made
@@ -187,7 +205,10 @@ fn l1_node(shape: &Shape, part: Option<&Part>) -> Result<L1NodeConfig> {
             })
         }
         None => Ok(L1NodeConfig {
-            rpc: shape.l1.clone().context("neither an embedded nor an outside L1")?,
+            rpc: shape
+                .l1
+                .clone()
+                .context("neither an embedded nor an outside L1")?,
             beacon: shape.beacon.clone(),
         }),
     }
@@ -233,7 +254,10 @@ async fn serve(
     started: &mut Vec<Started>,
 ) -> Result<()> {
     let made = start_all(layout, shape, processes, started).await?;
-    let pids = started.iter().map(|one| (one.part.name.clone(), one.pid())).collect();
+    let pids = started
+        .iter()
+        .map(|one| (one.part.name.clone(), one.pid()))
+        .collect();
     let summary = Summary::new(&made, &pids)?;
     tokio::time::timeout(START_TIMEOUT, summary.answers())
         .await
@@ -283,8 +307,13 @@ const STOP_ALL_TIMEOUT: Duration = Duration::from_secs(18);
 
 /// Stops in the opposite order, so that nobody misses whom it depends on.
 async fn stop_all(started: Vec<Started>) {
-    if tokio::time::timeout(STOP_ALL_TIMEOUT, stop_each(started)).await.is_err() {
-        error!("the devnet did not stop within {STOP_ALL_TIMEOUT:?}; what it acknowledged is on disk");
+    if tokio::time::timeout(STOP_ALL_TIMEOUT, stop_each(started))
+        .await
+        .is_err()
+    {
+        error!(
+            "the devnet did not stop within {STOP_ALL_TIMEOUT:?}; what it acknowledged is on disk"
+        );
     }
 }
 
@@ -292,7 +321,9 @@ async fn stop_each(started: Vec<Started>) {
     for one in started.into_iter().rev() {
         let name = one.part.name;
         let stopped = match one.running {
-            Running::Here(service) => tokio::time::timeout(STOP_TIMEOUT, service.stop()).await.is_ok(),
+            Running::Here(service) => tokio::time::timeout(STOP_TIMEOUT, service.stop())
+                .await
+                .is_ok(),
             Running::Child(child) => stop_child(child).await,
         };
         if stopped {
@@ -306,8 +337,15 @@ async fn stop_each(started: Vec<Started>) {
 async fn stop_child(mut child: Child) -> bool {
     let Some(pid) = child.id() else { return true };
     // The `kill` of the system: sending a signal needs no unsafe code of ours.
-    let _ = Command::new("kill").arg("-TERM").arg(pid.to_string()).status().await;
-    if tokio::time::timeout(STOP_TIMEOUT, child.wait()).await.is_ok() {
+    let _ = Command::new("kill")
+        .arg("-TERM")
+        .arg(pid.to_string())
+        .status()
+        .await;
+    if tokio::time::timeout(STOP_TIMEOUT, child.wait())
+        .await
+        .is_ok()
+    {
         return true;
     }
     let _ = child.kill().await;

@@ -40,7 +40,11 @@ struct Seen {
 pub async fn line(layout: &Layout, summary: &Summary, traffic: Arc<Counters>) {
     let seen = Arc::new(Mutex::new(Seen::default()));
     let transactions = Arc::new(AtomicU64::new(0));
-    let urls: Vec<String> = summary.attesters.iter().map(|one| one.api.clone()).collect();
+    let urls: Vec<String> = summary
+        .attesters
+        .iter()
+        .map(|one| one.api.clone())
+        .collect();
     let follower = tokio::spawn(follow(layout.genesis(), urls, seen.clone()));
     let rollups: Vec<String> = summary.rollups.iter().map(|one| one.rpc.clone()).collect();
     let counter = tokio::spawn(count(rollups, transactions.clone()));
@@ -98,8 +102,12 @@ impl Drop for Abort {
 /// Follows final blocks as any client would, and measures how long lane blocks took: from their
 /// opening, which the first transaction in them waits for, to their block's certificate here.
 async fn follow(genesis: std::path::PathBuf, urls: Vec<String>, seen: Arc<Mutex<Seen>>) {
-    let Ok(genesis) = load_genesis(&genesis) else { return };
-    let Ok(client) = Client::new(&genesis, &urls) else { return };
+    let Ok(genesis) = load_genesis(&genesis) else {
+        return;
+    };
+    let Ok(client) = Client::new(&genesis, &urls) else {
+        return;
+    };
     let from = match client.head().await {
         Ok(head) => head.header().height,
         Err(_) => Height::ZERO,
@@ -116,7 +124,8 @@ async fn follow(genesis: std::path::PathBuf, urls: Vec<String>, seen: Arc<Mutex<
         for entry in &block.block().lanes {
             // Empty lane blocks close slots; nobody waits for them.
             if entry.lane.header.size > EMPTY_BODY_BYTES {
-                seen.latencies.push_back(now.since(entry.lane.header.timestamp));
+                seen.latencies
+                    .push_back(now.since(entry.lane.header.timestamp));
             }
         }
         while seen.latencies.len() > WINDOW {
@@ -140,8 +149,12 @@ async fn count(rollups: Vec<String>, transactions: Arc<AtomicU64>) {
         for (url, head) in rollups.iter().zip(&mut heads) {
             let question =
                 json!({"jsonrpc": "2.0", "id": 1, "method": "eth_blockNumber", "params": []});
-            let Ok(answer) = rpc(&http, url, &question).await else { continue };
-            let Some(newest) = number(&answer) else { continue };
+            let Ok(answer) = rpc(&http, url, &question).await else {
+                continue;
+            };
+            let Some(newest) = number(&answer) else {
+                continue;
+            };
             let from = head.map_or(newest, |head| head + 1);
             let to = newest.min(from + BLOCKS_PER_COUNT - 1);
             *head = Some(to.max(from.saturating_sub(1)));
@@ -152,9 +165,15 @@ async fn count(rollups: Vec<String>, transactions: Arc<AtomicU64>) {
                 json!({"jsonrpc": "2.0", "id": at, "params": [format!("{at:#x}")],
                     "method": "eth_getBlockTransactionCountByNumber"})
             });
-            let Ok(answers) = rpc(&http, url, &batch.collect()).await else { continue };
-            let counted: u64 =
-                answers.as_array().into_iter().flatten().filter_map(number).sum();
+            let Ok(answers) = rpc(&http, url, &batch.collect()).await else {
+                continue;
+            };
+            let counted: u64 = answers
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter_map(number)
+                .sum();
             transactions.fetch_add(counted, Ordering::Relaxed);
         }
         tokio::time::sleep(TICK).await;

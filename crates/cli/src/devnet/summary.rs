@@ -140,7 +140,11 @@ impl Summary {
                     for seat in &config.seats {
                         seats.push(keys::load::<SeatKeys>(&seat.keys)?.seat(0)?.identity);
                     }
-                    attesters.push(Attester { api: format!("http://{}", config.api), seats, pid });
+                    attesters.push(Attester {
+                        api: format!("http://{}", config.api),
+                        seats,
+                        pid,
+                    });
                 }
                 "proposer" => {
                     let config: ProposerNodeConfig = read_toml(&part.config)?;
@@ -161,10 +165,18 @@ impl Summary {
                     });
                 }
             }
-            processes.push(Process { name: part.name.clone(), pid, command: command_of(part)? });
+            processes.push(Process {
+                name: part.name.clone(),
+                pid,
+                command: command_of(part)?,
+            });
         }
         let outside = || {
-            let rpc = made.shape.l1.clone().context("neither an embedded nor an outside L1")?;
+            let rpc = made
+                .shape
+                .l1
+                .clone()
+                .context("neither an embedded nor an outside L1")?;
             let ws = rpc.replacen("http", "ws", 1);
             Ok::<_, anyhow::Error>(L1 {
                 chain_id: made.l1_chain_id,
@@ -173,10 +185,12 @@ impl Summary {
                 beacon: made.shape.beacon.clone(),
             })
         };
-        let accounts = accounts::accounts(made.shape.seed).into_iter().map(|key| Account {
-            address: key.address(),
-            private_key: hex::encode_prefixed(key.to_bytes()),
-        });
+        let accounts = accounts::accounts(made.shape.seed)
+            .into_iter()
+            .map(|key| Account {
+                address: key.address(),
+                private_key: hex::encode_prefixed(key.to_bytes()),
+            });
         Ok(Self {
             chain_id: CHAIN_ID,
             pid: std::process::id(),
@@ -194,15 +208,27 @@ impl Summary {
         let http = reqwest::Client::new();
         let ethereum = std::iter::once(&self.l1.rpc).chain(self.rollups.iter().map(|r| &r.rpc));
         for url in ethereum {
-            let question = json!({"jsonrpc": "2.0", "id": 1, "method": "eth_chainId", "params": []});
-            while !rpc(&http, url, &question).await.is_ok_and(|answer| answer["result"].is_string())
+            let question =
+                json!({"jsonrpc": "2.0", "id": 1, "method": "eth_chainId", "params": []});
+            while !rpc(&http, url, &question)
+                .await
+                .is_ok_and(|answer| answer["result"].is_string())
             {
                 tokio::time::sleep(RETRY).await;
             }
         }
-        let beacon = self.l1.beacon.iter().map(|url| format!("{url}/eth/v1/beacon/genesis"));
+        let beacon = self
+            .l1
+            .beacon
+            .iter()
+            .map(|url| format!("{url}/eth/v1/beacon/genesis"));
         for url in beacon {
-            while !http.get(&url).send().await.is_ok_and(|answer| answer.status().is_success()) {
+            while !http
+                .get(&url)
+                .send()
+                .await
+                .is_ok_and(|answer| answer.status().is_success())
+            {
                 tokio::time::sleep(RETRY).await;
             }
         }

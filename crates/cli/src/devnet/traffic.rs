@@ -46,20 +46,32 @@ pub fn transfer(key: &SigningKey, chain_id: u64, nonce: u64, to: Address) -> TxE
     let bytes: [u8; 65] = signature.0.0;
     let r = U256::from_be_slice(&bytes[..32]);
     let s = U256::from_be_slice(&bytes[32..64]);
-    transaction.into_signed(Signature::new(r, s, bytes[64] == 28)).into()
+    transaction
+        .into_signed(Signature::new(r, s, bytes[64] == 28))
+        .into()
 }
 
 /// One JSON-RPC request or batch.
 pub async fn rpc(http: &reqwest::Client, url: &str, body: &Value) -> Result<Value> {
-    let answer = http.post(url).json(body).send().await.with_context(|| format!("asking {url}"))?;
-    answer.json().await.with_context(|| format!("reading the answer of {url}"))
+    let answer = http
+        .post(url)
+        .json(body)
+        .send()
+        .await
+        .with_context(|| format!("asking {url}"))?;
+    answer
+        .json()
+        .await
+        .with_context(|| format!("reading the answer of {url}"))
 }
 
 async fn nonce(http: &reqwest::Client, url: &str, address: Address) -> Result<u64> {
     let request = json!({"jsonrpc": "2.0", "id": 1, "method": "eth_getTransactionCount",
         "params": [address, "pending"]});
     let answer = rpc(http, url, &request).await?;
-    let Some(text) = answer["result"].as_str() else { bail!("{url} gave no nonce: {answer}") };
+    let Some(text) = answer["result"].as_str() else {
+        bail!("{url} gave no nonce: {answer}")
+    };
     Ok(u64::from_str_radix(text.trim_start_matches("0x"), 16)?)
 }
 
@@ -94,12 +106,16 @@ pub async fn run(
             })
             .collect();
         sent += count;
-        let answers = rpc(&http, &url, &Value::Array(batch)).await.unwrap_or_default();
-        let promised = answers
-            .as_array()
-            .map_or(0, |all| all.iter().filter(|one| one["result"].is_string()).count() as u64);
+        let answers = rpc(&http, &url, &Value::Array(batch))
+            .await
+            .unwrap_or_default();
+        let promised = answers.as_array().map_or(0, |all| {
+            all.iter().filter(|one| one["result"].is_string()).count() as u64
+        });
         counters.promised.fetch_add(promised, Ordering::Relaxed);
-        counters.refused.fetch_add(count - promised, Ordering::Relaxed);
+        counters
+            .refused
+            .fetch_add(count - promised, Ordering::Relaxed);
         next += count;
         if promised < count {
             // Something was refused or lost on the way: ask where the account stands.
