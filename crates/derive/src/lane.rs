@@ -133,7 +133,7 @@ pub fn derive_lane(
     params: &Params,
 ) -> Result<(Cursor, L2Input), NotYet> {
     let mut next = cursor.clone();
-    if fork.contains(&next.scanned) != Some(true) {
+    if fork.contains(&next.scanned) == Some(false) {
         return Err(NotYet(next.scanned));
     }
     // R12: the context moves to the highest ancestor of the lane's that is on F, never down.

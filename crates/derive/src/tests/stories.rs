@@ -188,3 +188,27 @@ fn a_reference_may_be_as_old_as_the_window_and_no_older() {
         }]
     );
 }
+
+#[test]
+fn a_namespace_that_slept_longer_than_headers_are_kept_goes_on() {
+    // Without a queue nothing is missed below what is held.
+    let name = |number: u64| format!("n{number}");
+    let mut fork = Fork::new(block(&name(5_000), 5_000, "n4999"));
+    fork.insert(block(&name(5_001), 5_001, &name(5_000)))
+        .expect("linked");
+    fork.set_tip(hash(&name(5_001))).expect("held");
+    let asleep = Cursor::new(at(&name(7), 7));
+    let input = one(&fork, &asleep, at(&name(5_001), 5_001), &["-"]).expect("known");
+    assert_eq!((input.context.number, input.transactions.len()), (5_001, 1));
+    // With one, the calls between are not skipped.
+    let mut fork = Fork::with_queue(block(&name(5_000), 5_000, "n4999"));
+    fork.insert(block(&name(5_001), 5_001, &name(5_000)))
+        .expect("linked");
+    fork.set_tip(hash(&name(5_001))).expect("held");
+    fork.set_entries(hash(&name(5_001)), vec![]);
+    let missing = one(&fork, &asleep, at(&name(5_001), 5_001), &["-"]);
+    assert!(
+        matches!(missing, Err(NotYet(L1Ref { number: 8, .. }))),
+        "{missing:?}"
+    );
+}
