@@ -36,7 +36,10 @@ fn a_transaction_is_promised_then_sealed_then_latest() {
     );
     let sealed = tick(&mut gateway, at(0, 140));
     assert_eq!(sealed.len(), 1);
-    assert_eq!(sealed[0].body.transactions, std::slice::from_ref(&transaction.raw));
+    assert_eq!(
+        sealed[0].body.transactions,
+        std::slice::from_ref(&transaction.raw)
+    );
 
     let finalised = chain.finalise(&sealed, at(0, 300));
     assert_eq!(finalised.block().lanes.len(), 1, "the chain takes it");

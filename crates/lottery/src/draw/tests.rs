@@ -38,8 +38,11 @@ fn owner_of_ball<'t>(tickets: impl Iterator<Item = &'t Ticket>, ball: u128) -> &
     panic!("ball {ball} beyond {sum}");
 }
 
+/// Ball, bundle, ticket, pot and standby.
+type ModelDraw = (u128, Vec<u32>, u64, u128, Option<u64>);
+
 /// Draws and revenue by the book.
-fn model(batch: &Batch, seed: Seed) -> (Vec<(u128, Vec<u32>, u64, u128, Option<u64>)>, Vec<u128>) {
+fn model(batch: &Batch, seed: Seed) -> (Vec<ModelDraw>, Vec<u128>) {
     let mut urn: Vec<Pool> = Vec::new();
     for ticket in batch.tickets() {
         let members: BTreeSet<u32> = batch
