@@ -6,9 +6,11 @@ import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { after, before, test } from "node:test";
 import { promisify } from "node:util";
-import { attested, promised } from "./lib/attested.mjs";
+import { ATTESTED_MS_MAX, attested, promised } from "./lib/attested.mjs";
 import { bytecode } from "./lib/counter.mjs";
 import { Devnet } from "./lib/devnet.mjs";
+import { rpc } from "./lib/rpc.mjs";
+import { until } from "./lib/until.mjs";
 
 const shipped = fileURLToPath(
   new URL("node_modules/@foundry-rs/cast-linux-amd64/bin/cast", import.meta.url),
@@ -37,7 +39,14 @@ async function cast(command, ...args) {
   return stdout.trim();
 }
 
-const send = (...args) => cast("send", "--private-key", from.private_key, ...args);
+/** `cast send` counts nonces at `latest`, so what was sent before has to be attested. */
+async function send(...args) {
+  const count = (tag) => rpc(url, "eth_getTransactionCount", from.address, tag);
+  const caughtUp = async () => (await count("latest")) === (await count("pending"));
+  await until("attestation of what was sent before", ATTESTED_MS_MAX, caughtUp);
+  return cast("send", "--private-key", from.private_key, ...args);
+}
+
 const words = (text) => text.split(/\s+/)[0];
 
 test("the rollup's namespace is its chain id", async () => {

@@ -26,8 +26,9 @@ function victim(round) {
   return kind[Math.floor(round / kinds.length) % kind.length].name;
 }
 
-test(`${ROUNDS} kills of one process at a time lose nothing that was acknowledged`, async () => {
+test(`${ROUNDS} kills of one process at a time lose nothing that was acknowledged`, async (t) => {
   const traffic = new Traffic(devnet.json).start();
+  t.after(() => traffic.stop());
   await traffic.flows();
   const promises = new Map();
   for (let round = 0; round < ROUNDS; round++) {

@@ -37,8 +37,9 @@ async function finalityStands() {
   });
 }
 
-async function stallAndRecover(stop, resume) {
+async function stallAndRecover(t, stop, resume) {
   const traffic = new Traffic(devnet.json, 1).start();
+  t.after(() => traffic.stop());
   await traffic.flows(5);
   // The last two: the first attester stays for us to ask.
   const [one, two] = attesters.slice(-2);
@@ -67,14 +68,16 @@ async function stallAndRecover(stop, resume) {
   assert.ok(finalised >= goal);
 }
 
-test("with two of four attesters frozen pending goes on and latest stands, until one thaws", () =>
+test("with two of four attesters frozen pending goes on and latest stands, until one thaws", (t) =>
   stallAndRecover(
+    t,
     (name) => kill(devnet.pid(name), "SIGSTOP"),
     (name) => kill(devnet.pid(name), "SIGCONT"),
   ));
 
-test("with two of four attesters killed pending goes on and latest stands, until one restarts", () =>
+test("with two of four attesters killed pending goes on and latest stands, until one restarts", (t) =>
   stallAndRecover(
+    t,
     (name) => devnet.killPart(name),
     (name) => devnet.restartPart(name),
   ));

@@ -7,12 +7,14 @@ import { until } from "./until.mjs";
 // A second is usual; a loaded machine that compiles beside us may need much longer.
 export const ATTESTED_MS_MAX = 60_000;
 
-/** The receipt as it stands now, which is at once: sending returns after the promise. */
-export async function promised(url, hash) {
-  const receipt = await rpc(url, "eth_getTransactionReceipt", hash);
-  assert.ok(receipt, `${hash} was acknowledged and has no receipt`);
-  return receipt;
-}
+// Sending returns after the promise, and the node waits a little for its own pending block to show
+// the transaction; on a starved machine that may take longer.
+const SHOWN_MS_MAX = 5_000;
+
+/** The receipt of an acknowledged transaction, from `pending` or later. */
+export const promised = (url, hash) =>
+  until(`a receipt of the acknowledged ${hash}`, SHOWN_MS_MAX, () =>
+    rpc(url, "eth_getTransactionReceipt", hash), 10);
 
 /** Waits until `latest` covers the transaction; its receipt then names a canonical block. */
 export async function attested(url, hash) {
