@@ -43,9 +43,9 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// The value of a key.
-    pub fn get(&self, key: &str) -> Option<&str> {
-        self.entries.get(key).map(String::as_str)
+    /// Keys and values.
+    pub fn entries(&self) -> &BTreeMap<String, String> {
+        &self.entries
     }
 
     /// Executes what derivation made of one lane block. Returns the new block, if it yields one, and

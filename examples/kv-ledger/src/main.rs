@@ -57,7 +57,8 @@ impl Rollup {
             }
             if let Some((block, skipped)) = self.ledger.execute(&input) {
                 let (number, hash, root) = (block.number, block.hash, block.root);
-                println!("block {number} {hash}, root {root}, {skipped} skipped");
+                let keys = self.ledger.entries().len();
+                println!("block {number} {hash}: {keys} keys under {root}, {skipped} skipped");
             }
         }
         // R8: lane blocks first, then the pointer.
