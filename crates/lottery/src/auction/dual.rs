@@ -14,7 +14,7 @@ const DIRECTION_UNIT: i64 = 256;
 const DEFLECTION_TENTHS: i64 = 7;
 /// Step lengths relative to Polyak's, in 1024ths; halved after [`PATIENCE`] rounds in vain.
 const STEP_UNIT: i64 = 1024;
-const PATIENCE: u32 = 12;
+const PATIENCE: u32 = 25;
 
 /// Improves prices for a number of rounds, each linear in the size of all bids, aiming for
 /// `known`, the value of a packing at hand. Returns the best prices met and the bound they
