@@ -1,7 +1,7 @@
 // Starts, attaches to, stops and kills `cortado devnet`, and reads its devnet.json.
 
 import { spawn } from "node:child_process";
-import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
+import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -36,10 +36,24 @@ export function kill(pid, signal) {
   }
 }
 
+/** Whether a process has ended with all its threads, so that its locks and ports are free. */
+function isGone(pid) {
+  try {
+    const threads = readdirSync(`/proc/${pid}/task`);
+    // What is left of it until its parent asks is one dead thread; the state follows the name.
+    const state = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ").at(-1)[0];
+    return threads.length === 1 && state === "Z";
+  } catch {
+    return true;
+  }
+}
+
 /** Starts a process whose output goes to the end of a file. */
 export function start(command, log) {
   const out = openSync(log, "a");
-  const child = spawn(command[0], command.slice(1), { stdio: ["ignore", out, out] });
+  // An error's backtrace would push the error itself out of the tail that failures print.
+  const env = { ...process.env, RUST_LIB_BACKTRACE: "0" };
+  const child = spawn(command[0], command.slice(1), { stdio: ["ignore", out, out], env });
   closeSync(out);
   started.add(child);
   child.ended = new Promise((done, failed) => {
@@ -146,7 +160,7 @@ export class Devnet {
     const pid = this.pid(name);
     if (!this.runs(name)) return;
     kill(pid, "SIGKILL");
-    await until(`end of ${name} (${pid})`, 10_000, () => !this.runs(name));
+    await until(`end of ${name} (${pid})`, 10_000, () => isGone(pid));
   }
 
   /** Starts a killed part again with the very command that devnet.json gives. */
