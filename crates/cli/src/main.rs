@@ -47,8 +47,16 @@ enum Command {
     Lottery(lottery::Args),
 }
 
-fn main() -> anyhow::Result<ExitCode> {
-    match Cli::parse().command {
+fn main() -> ExitCode {
+    run(Cli::parse().command).unwrap_or_else(|error| {
+        // One line for people: what failed, then why, down to the value and its limit.
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+fn run(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
         Command::Devnet(args) => devnet::run(args)?,
         Command::Node(args) => service::run::<Attester>(args)?,
         Command::Proposer(args) => service::run::<Proposer>(args)?,

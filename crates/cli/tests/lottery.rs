@@ -169,12 +169,18 @@ fn a_bad_file_is_refused_with_line_and_value() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("bad.json");
     let good_file = good(&["gen", "l2-like", "--namespaces", "5", "--bundles", "6"]);
-    std::fs::write(&file, good_file.replacen("\n[1]", "\n[1, 1]", 1)).unwrap();
+    let bad_file = good_file.replacen("\n[1]", "\n[1, 1]", 1);
+    let line = bad_file
+        .lines()
+        .position(|line| line.starts_with("[1, 1]"))
+        .unwrap()
+        + 1;
+    std::fs::write(&file, bad_file).unwrap();
     let output = lottery(&["run", file.to_str().unwrap(), "--json"]);
     assert_eq!(output.status.code(), Some(1));
     let errors = String::from_utf8(output.stderr).unwrap();
     assert!(
-        errors.contains("line 7") && errors.contains("member 1 follows 1"),
+        errors.contains(&format!("line {line},")) && errors.contains("member 1 follows 1"),
         "{errors}"
     );
     let missing = lottery(&["run", "no/such/file"]);
@@ -189,7 +195,7 @@ fn simulation_compares_and_draws_a_picture() {
         "--namespaces",
         "10",
         "--bidders",
-        "20",
+        "8",
         "--instances",
         "1",
         "--samples",
