@@ -8,7 +8,7 @@ mod chain;
 mod reader;
 
 use ask::{ask, good, node, refused};
-use chain::{OTHER, ROLLUP, TestChain, transactions};
+use chain::{ROLLUP, TestChain, transactions};
 use cortado_client::api::{
     CertificateView, ErrorBody, LanesView, SeatsView, Status, limits::LANES_RANGE_MAX,
 };
