@@ -74,6 +74,7 @@ test("ether that was sent is pending at once and latest after attestation", asyn
 
 test("a transaction has a promise, signed by its proposer", async () => {
   const hash = await send("--async", "--value", "1", to.address);
+  await promised(url, hash);
   const promise = JSON.parse(await cast("rpc", "cortado_getPromise", hash));
   assert.ok(promise, "an acknowledged transaction has a promise");
   assert.ok(JSON.stringify(promise).includes(hash.slice(2)), "the promise names the transaction");
