@@ -92,6 +92,7 @@ export class Devnet {
 
   /** Starts, or starts again, and waits for a devnet.json of this very process. */
   async start() {
+    if (!existsSync(binary)) throw new Error(`no ${binary}: cargo build --release, or set E2E_BIN`);
     const begin = performance.now();
     const command = [binary, "devnet", "--data-dir", this.dir, ...this.flags];
     this.child = start(command, this.log);
