@@ -20,6 +20,10 @@ pub struct Solution {
 /// Rounds of price improvement before and after the search.
 const PRICE_ROUNDS: u32 = 3_000;
 
+/// A step may at first lose up to this part of an average winner's bid. Chosen for market size,
+/// where more heat wastes the steps; small auctions have [`solve_exact`](super::solve_exact).
+const HEAT_DIVISOR: i128 = 6;
+
 /// Takes bids in falling order of bid over price as long as they fit.
 ///
 /// # Panics
@@ -138,9 +142,7 @@ impl<'a> Search<'a> {
             }
             let before = self.value;
             self.force(bid);
-            // Falls with the square: small auctions need the heat, large ones the long calm.
-            let left = i128::from(steps - step) * 1_000 / i128::from(steps);
-            let threshold = average * left * left / 500_000;
+            let threshold = average * i128::from(steps - step) / (HEAT_DIVISOR * i128::from(steps));
             if self.value < before - threshold * i128::from(random.below(256)) / 256 {
                 self.undo();
             } else if self.value > best.0 {
