@@ -18,6 +18,7 @@ use crate::{
     scheme::{KeyError, Scheme, seat_peers},
     witness::{self, Observation},
 };
+use commonware_consensus::marshal::Identifier;
 use commonware_consensus::types::{Epoch, Height as EngineHeight};
 use commonware_cryptography::ed25519;
 use commonware_runtime::Handle;
@@ -298,6 +299,13 @@ impl<S: Scheme> Node<S> {
     /// The newest final block and its state.
     pub fn finalized(&self) -> Arc<Finalized> {
         self.ledger.finalized()
+    }
+
+    /// Number of the newest block known to be final; after a start it may not be applied yet.
+    pub async fn newest(&self) -> Height {
+        let stored = self.marshal.get_info(Identifier::Latest).await;
+        let stored = stored.map_or(Height::ZERO, |(height, _)| Height::new(height.get()));
+        stored.max(self.finalized().height())
     }
 
     /// Follows [`Node::finalized`]; intermediate blocks may be skipped.

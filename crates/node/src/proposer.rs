@@ -102,7 +102,7 @@ fn lost(what: impl std::fmt::Display) -> SourceError {
 
 impl FinalisedSource for P2pSource {
     async fn head(&self) -> Result<Height, SourceError> {
-        Ok(self.node.finalized().height())
+        Ok(self.node.newest().await)
     }
 
     async fn finalised(

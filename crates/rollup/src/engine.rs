@@ -288,6 +288,11 @@ impl Engine {
         &self.store
     }
 
+    /// Whether the L1 fork followed here reaches to `block`: what builds on it can be judged.
+    pub fn knows(&self, block: &L1Ref) -> bool {
+        self.fork.highest_common(block).is_some()
+    }
+
     /// The next block of the finality chain to apply.
     pub fn next_height(&self) -> Height {
         self.status.height.next().unwrap_or(self.status.height)

@@ -411,6 +411,10 @@ impl Engine {
             if below != Some(header.parent) || height.next() != Some(header.height) {
                 return;
             }
+            // Its proposer saw the pointer move there in a final block that has not come here yet.
+            if !self.knows(&header.context) {
+                return;
+            }
             let Some((parent, cursor)) = self.base(index) else {
                 return;
             };

@@ -31,6 +31,10 @@ pub const SUBMISSIONS_PER_COMMIT_MAX: usize = 512;
 const BLOCKS_AHEAD_MAX: usize = 64;
 /// Lane blocks on their way to the sink; those that find no room are offered again later.
 const OFFERS_AHEAD_MAX: usize = 256;
+/// How long a restarted proposer waits until the chain it follows reaches the L1 blocks that its
+/// journal builds on, ms. They are in blocks that were final before; only an L1 reorg in between
+/// takes them away for good.
+const RESUME_PATIENCE_MS: u64 = 30_000;
 /// A lane block that is not final is offered again after this long, ms: longer than finality
 /// usually takes, short against the slot it must enter in.
 pub const RETRY_MS: u64 = 400;
@@ -259,6 +263,7 @@ pub fn start<F: FinalisedSource, L: LaneSink>(
         next_ticket: 0,
         caught_up: None,
         ready: false,
+        started: clock_now(),
         unpersisted: None,
     };
     std::thread::spawn(move || {
@@ -343,6 +348,7 @@ struct Actor {
     next_ticket: Ticket,
     caught_up: Option<Height>,
     ready: bool,
+    started: TimestampMs,
     unpersisted: Option<TimestampMs>,
 }
 
@@ -416,6 +422,8 @@ impl Actor {
                 .caught_up
                 .zip(next)
                 .is_some_and(|(head, next)| next > head)
+            && (self.gateway.knows_contexts()
+                || clock_now().since(self.started) > RESUME_PATIENCE_MS)
         {
             self.ready = true;
             self.gateway.resume(clock_now())?;

@@ -116,6 +116,19 @@ impl Gateway {
         Ok(())
     }
 
+    /// Whether the L1 contexts of all journaled lane blocks can be judged. Before that
+    /// [`Gateway::resume`] would take honest promises for broken ones. Contexts never decrease, so
+    /// the last lane block speaks for all.
+    pub fn knows_contexts(&self) -> bool {
+        self.lanes.values().all(|lane| {
+            let last = lane
+                .restored
+                .as_ref()
+                .and_then(|restored| restored.lanes.last());
+            last.is_none_or(|last| lane.engine.knows(&last.header.context))
+        })
+    }
+
     /// Takes up work: the chain is caught up with, so what the journal holds either is final, or
     /// stands on the tip and goes on, or is dead and is cut anew.
     ///
