@@ -48,7 +48,15 @@ test(`${ROUNDS} kills of one process at a time lose nothing that was acknowledge
   await traffic.stop();
   await traffic.settles();
   for (const [hash, [url, promise]] of promises) {
-    assert.deepEqual(await rpc(url, "cortado_getPromise", hash), promise, `the promise for ${hash}`);
+    // A slot that passed while its proposer was dead is over: what it promised is promised anew for
+    // a later one (R21: paid for, never slashed). Within a slot nothing may ever change.
+    const now = await rpc(url, "cortado_getPromise", hash);
+    assert.ok(now, `the promise for ${hash} is kept`);
+    if (now.inclusion.position.slot === promise.inclusion.position.slot) {
+      assert.deepEqual(now, promise, `the promise for ${hash}`);
+    } else {
+      assert.ok(now.inclusion.position.slot > promise.inclusion.position.slot, `a later slot for ${hash}`);
+    }
   }
   const goal = await allCaughtUp(devnet.json.attesters);
   await noForks(devnet.json.attesters, goal);
