@@ -323,6 +323,18 @@ impl Gateway {
         Ok(output)
     }
 
+    /// Signs an inclusion and an execution promise that the journal holds.
+    fn sign(&self, promises: [Promise; 2]) -> Promises {
+        let [inclusion, execution] = promises.map(|promise| SignedPromise {
+            promise,
+            signature: self.signer.sign(promise.digest()),
+        });
+        Promises {
+            inclusion,
+            execution,
+        }
+    }
+
     fn act(&mut self, effect: Effect, output: &mut Output) {
         let (namespace, event) = match effect {
             Effect::Answer(ticket, answer) => {
@@ -336,15 +348,8 @@ impl Gateway {
                 promises,
                 ticket,
             } => {
-                let [inclusion, execution] = (*promises).map(|promise| SignedPromise {
-                    promise,
-                    signature: self.signer.sign(promise.digest()),
-                });
-                let promises = Promises {
-                    inclusion,
-                    execution,
-                };
-                let hash = inclusion.promise.transaction;
+                let promises = self.sign(*promises);
+                let hash = promises.inclusion.promise.transaction;
                 self.book.insert(hash, promises);
                 if let Some(ticket) = ticket {
                     let promises = Box::new(promises);

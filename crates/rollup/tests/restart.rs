@@ -216,6 +216,11 @@ fn a_proposer_killed_at_any_persist_point_breaks_no_promise() {
                 is_final || is_promised,
                 "copy {index} ({cut:?}) lost {hash}"
             );
+            let kept = gateway.book().get(&hash).expect("reads");
+            assert!(
+                kept.is_some(),
+                "copy {index} ({cut:?}) forgot the promise of {hash}, final: {is_final}"
+            );
         }
         // Life goes on, and what is signed then contradicts nothing.
         for n in 2..5 {

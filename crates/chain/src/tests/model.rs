@@ -85,8 +85,11 @@ impl Model {
             let mut trial = self.clone();
             let taken = trial.take(runs, time.get(), &without);
             let mut groups: BTreeMap<B256, Vec<_>> = BTreeMap::new();
+            // By hash: a lane block that two runs offer enters once.
             let lanes = runs.iter().flatten().map(|entry| &entry.lane.header);
-            for lane in lanes.filter(|lane| taken.contains(&lane.hash()) && !lane.group.is_zero()) {
+            let lanes: BTreeMap<B256, _> = lanes.map(|lane| (lane.hash(), lane)).collect();
+            let entered = taken.iter().map(|hash| lanes[hash]);
+            for lane in entered.filter(|lane| !lane.group.is_zero()) {
                 let member = (lane.namespace, lane.slot, lane.seq, lane.body_root);
                 groups.entry(lane.group).or_default().push(member);
             }

@@ -124,12 +124,8 @@ proptest! {
             let mut runs: Vec<Vec<LaneHeader>> = Vec::new();
             for offer in &step.offers {
                 let mut headers = run(&world, offer, now);
-                let other = headers.last_mut().expect("at least one");
-                // Groups are across rollups (R6b): two lane blocks for one place exclude each other.
-                if offer.grouped
-                    && let Some(one) = runs.last_mut().and_then(|run| run.last_mut())
-                    && one.namespace != other.namespace
-                {
+                if offer.grouped && let Some(one) = runs.last_mut().and_then(|run| run.last_mut()) {
+                    let other = headers.last_mut().expect("at least one");
                     let group = group_of(&[one, other]);
                     (one.group, other.group) = (group, group);
                 }

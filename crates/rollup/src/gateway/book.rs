@@ -190,11 +190,14 @@ impl Book {
                 .map(|(number, _)| number.value());
             let mut next = last.map_or(0, |last| last + 1);
             for (hash, row) in &rows {
-                promises
+                let known = promises
                     .insert(hash.as_slice(), row.as_slice())
-                    .map_err(broken)?;
-                order.insert(next, hash.as_slice()).map_err(broken)?;
-                next += 1;
+                    .map_err(broken)?
+                    .is_some();
+                if !known {
+                    order.insert(next, hash.as_slice()).map_err(broken)?;
+                    next += 1;
+                }
             }
             let first = order
                 .first()

@@ -12,7 +12,7 @@ use crate::{
 use alloy_consensus::{TxEnvelope, transaction::Recovered};
 use alloy_eips::eip2718::Decodable2718;
 use cortado_evm::recover_signer;
-use cortado_types::{Bytes, Height, Namespace, TimestampMs};
+use cortado_types::{Bytes, Height, Namespace, TimestampMs, keccak256};
 
 impl Gateway {
     /// Applies a finalised block to every rollup that has not seen it. Lane blocks that can no
@@ -71,6 +71,8 @@ impl Gateway {
 
     /// Cuts everything pending anew on the finalised tip.
     fn recut(&mut self, namespace: Namespace, now: TimestampMs) -> Result<(), GatewayError> {
+        // Whoever reads the journal forgets what stands before this, final lane blocks too.
+        self.book.sync()?;
         let lane = self
             .lanes
             .get_mut(&namespace)
@@ -140,12 +142,12 @@ impl Gateway {
             let Some(Journaled { lanes, .. }) = lane.restored.take() else {
                 continue;
             };
-            let mut pending = Vec::new();
+            let (mut pending, mut done) = (Vec::new(), Vec::new());
             for journaled in lanes {
-                if !lane.is_final(&journaled)? {
-                    pending.push(journaled);
-                }
+                let is_final = lane.is_final(&journaled)?;
+                if is_final { &mut done } else { &mut pending }.push(journaled);
             }
+            self.archive_final(&done)?;
             self.effects.push(Effect::Voided(namespace));
             let lane = self.lanes.get_mut(&namespace).expect("from the map");
             lane.sequencer.follow(lane.engine.tip());
@@ -173,6 +175,33 @@ impl Gateway {
             }
         }
         Ok(())
+    }
+
+    /// Puts the promises of final lane blocks that the database of promises lost into it again: it
+    /// is made durable less often than the journal, which has them all.
+    fn archive_final(&mut self, done: &[JournaledLane]) -> Result<(), GatewayError> {
+        let mut archived = Vec::new();
+        for journaled in done {
+            let live = Live {
+                header: journaled.header.clone(),
+                l2_parent: journaled.l2_parent,
+                outcomes: journaled
+                    .transactions
+                    .iter()
+                    .map(|(raw, outcome)| (keccak256(raw), *outcome))
+                    .collect(),
+                signed: None,
+                offered: None,
+            };
+            for (index, (hash, _)) in (0..).zip(&live.outcomes) {
+                if self.book.get(hash)?.is_none() {
+                    let promises = self.sign(*super::place::promises(&self.config, &live, index));
+                    self.book.insert(*hash, promises);
+                    archived.push(*hash);
+                }
+            }
+        }
+        Ok(self.book.archive(&archived)?)
     }
 
     /// Executes a journaled lane block again and signs the same promises again. `false`: it does

@@ -88,8 +88,10 @@ pub struct Sequencer {
     unsigned: Slot,
     /// Bytes in the slot of the tip.
     slot_bytes: u64,
-    /// Re-cuts since a lane block last entered.
+    /// Slots with a re-cut since a lane block last entered.
     failures: u32,
+    /// When the last re-cut was.
+    recut_at: TimestampMs,
 }
 
 impl Sequencer {
@@ -104,6 +106,7 @@ impl Sequencer {
             unsigned,
             slot_bytes: 0,
             failures: 0,
+            recut_at: TimestampMs::new(0),
         }
     }
 
@@ -318,7 +321,11 @@ impl Sequencer {
         self.open = None;
         self.slot_bytes = 0;
         let skip = (1u64 << self.failures.min(BACKOFF_SLOTS_MAX.ilog2())) - 1;
-        self.failures = self.failures.saturating_add(1);
+        // Several in one slot are one failure seen several times, as when blocks are caught up with.
+        if now >= self.recut_at.plus(self.policy.clock.slot_ms) {
+            self.failures = self.failures.saturating_add(1);
+            self.recut_at = now;
+        }
         let from = self.unsigned.max(self.slot_by_clock(now));
         self.floor = Slot::new(from.get().saturating_add(skip));
     }
