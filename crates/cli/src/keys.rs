@@ -57,6 +57,7 @@ pub fn run(args: KeysArgs) -> Result<()> {
             let made = SeatKeys {
                 identity: Secret(secret()?),
                 bls: Secret(bls),
+                test_only: false,
             };
             keys::save(&file, &made)?;
             println!("{}", serde_json::to_string_pretty(&made.seat(0)?)?);
@@ -66,6 +67,7 @@ pub fn run(args: KeysArgs) -> Result<()> {
             let made = ProposerKeys {
                 identity: Secret(secret()?),
                 signing: Secret(secret()?),
+                test_only: false,
             };
             keys::save(&file, &made)?;
             show_proposer(&made)?;

@@ -8,6 +8,9 @@ use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 /// Raw transactions by hash.
 const TRANSACTIONS: TableDefinition<'_, [u8; 32], &[u8]> = TableDefinition::new("transactions");
 
+/// Memory for database pages: the pool itself is in memory.
+const CACHE_BYTES: usize = 8 << 20;
+
 /// What the disk did not do.
 #[derive(Debug, thiserror::Error)]
 #[error("pool journal: {0}")]
@@ -29,7 +32,9 @@ impl Journal {
     /// # Errors
     /// When the file is in use, damaged or unreadable.
     pub fn open(path: &Path) -> Result<Self, JournalError> {
-        let database = Database::create(path)?;
+        let database = Database::builder()
+            .set_cache_size(CACHE_BYTES)
+            .create(path)?;
         let writing = database.begin_write()?;
         writing.open_table(TRANSACTIONS)?;
         writing.commit()?;

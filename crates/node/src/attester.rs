@@ -232,7 +232,7 @@ impl Attester {
         let mut hosts = Vec::new();
         let mut own_seats = Vec::new();
         for seat in &config.seats {
-            let secrets: SeatKeys = keys::load(&seat.keys)?;
+            let secrets: SeatKeys = keys::load_for(&seat.keys, genesis.l1.chain_id)?;
             let identity = cortado_consensus::host::identity_of(&secrets.identity.0)?;
             let secret = secrets.secret_bls().map_err(|_| StartError::Scalar {
                 path: seat.keys.clone(),

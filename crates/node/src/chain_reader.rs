@@ -4,7 +4,7 @@ use crate::{
     index::{Index, IndexError},
     reader::{ChainReader, LanePlace, LocalStatus, ReadError, Reading, Tip, TransactionPlace},
 };
-use cortado_chain::State;
+use cortado_chain::{Checks, State, apply};
 use cortado_consensus::{host::MetricsText, ledger::Finalized, node::Node, scheme::BlsScheme};
 use cortado_types::{
     B256, Block, FinalityCertificate, Genesis, Height, LaneBody, Namespace, SeatSet, Term,
@@ -27,6 +27,10 @@ const BODY_WAIT: Duration = Duration::from_secs(2);
 
 /// How long the index waits for a body; its transactions are then found by position only.
 const INDEX_BODY_WAIT: Duration = Duration::from_secs(10);
+
+/// How long a restarted node catches up with what it had shown before it shows anything: blocks
+/// since its last snapshot are applied again, from its own disk.
+const REPLAY_WAIT: Duration = Duration::from_secs(20);
 
 type Consensus = Node<BlsScheme>;
 
@@ -65,6 +69,18 @@ fn tip_of(finalized: &Finalized) -> Arc<Tip> {
     })
 }
 
+/// The node's last block, once it is at least the `shown`-th, which was shown before a restart.
+async fn replayed(node: &Consensus, shown: usize) -> Arc<Finalized> {
+    let mut finalized = node.watch();
+    let is_there = |at: &Arc<Finalized>| at.height().get() + 1 >= shown as u64;
+    let waited = tokio::time::timeout(REPLAY_WAIT, finalized.wait_for(is_there)).await;
+    if !matches!(waited, Ok(Ok(_))) {
+        let at = node.finalized().height();
+        warn!(%at, shown, "shows an older block than before the restart until peers bring the rest");
+    }
+    node.finalized()
+}
+
 impl NodeReader {
     /// Catches the index up with the node, then follows it.
     ///
@@ -79,7 +95,6 @@ impl NodeReader {
     ) -> anyhow::Result<Arc<Self>> {
         let genesis_state = State::genesis(&genesis)?;
         let genesis_block = Arc::new(genesis_state.genesis_block());
-        let at = node.finalized();
         let mut history = Range::default();
         let hashes = index.hashes()?;
         if hashes
@@ -95,6 +110,7 @@ impl NodeReader {
         for hash in &hashes {
             history.push(*hash);
         }
+        let at = replayed(&node, hashes.len()).await;
         let reader = Arc::new(Self {
             genesis,
             seats: genesis_state.seats.clone(),
@@ -186,6 +202,7 @@ impl NodeReader {
 
     /// Indexes every final block up to `at`, then shows it as the tip.
     async fn catch_up(&self, at: &Arc<Finalized>) -> anyhow::Result<()> {
+        self.derive_states(at).await?;
         loop {
             let next = Height::new(lock(&self.history).leaves());
             if next > at.height() {
@@ -206,6 +223,30 @@ impl NodeReader {
         }
         drop(states);
         self.tip.send_replace(tip_of(at));
+        Ok(())
+    }
+
+    /// States between the last one kept and `at`: a watch shows only the newest of those that
+    /// came together.
+    async fn derive_states(&self, at: &Arc<Finalized>) -> anyhow::Result<()> {
+        let Some((mut height, mut state)) = lock(&self.states)
+            .last_key_value()
+            .map(|(height, state)| (*height, state.clone()))
+        else {
+            return Ok(());
+        };
+        if at.height().get().saturating_sub(height.get()) > STATES_MAX as u64 {
+            return Ok(());
+        }
+        let absent = |height| anyhow::anyhow!("block {height} is final and not in the store");
+        let parent = self.block_at(height).await;
+        let mut parent = parent.ok_or_else(|| absent(height))?;
+        while let Some(next) = height.next().filter(|next| *next < at.height()) {
+            let block = self.block_at(next).await.ok_or_else(|| absent(next))?;
+            let after = apply(&state, &parent.header, &block, Checks::Replay)?;
+            (height, state, parent) = (next, Arc::new(after), block);
+            lock(&self.states).insert(height, state.clone());
+        }
         Ok(())
     }
 

@@ -15,6 +15,9 @@ use thiserror::Error;
 /// A key file is a few hundred bytes; a longer one is something else.
 const KEY_FILE_BYTES_MAX: u64 = 4_096;
 
+/// EIP-155 chain id of Ethereum mainnet, where stake and collateral are real.
+pub const MAINNET: u64 = 1;
+
 /// Bits that a key file must not have: any for group and others.
 const FORBIDDEN_MODE: u32 = 0o077;
 
@@ -53,6 +56,14 @@ pub enum KeyFileError {
         /// What is wrong, without the content.
         reason: String,
     },
+    /// Everybody knows these secrets.
+    #[error(
+        "key file {path} is for tests only: its secrets are public, and the chain's L1 has chain          id {MAINNET}; make new ones with `cortado keys`"
+    )]
+    TestOnly {
+        /// The file.
+        path: PathBuf,
+    },
 }
 
 /// 32 secret bytes as 0x-hex in a file; never printed.
@@ -89,6 +100,9 @@ pub struct SeatKeys {
     pub identity: Secret,
     /// BLS scalar, big endian: votes and acknowledgements.
     pub bls: Secret,
+    /// See [`KeyFile::test_only`].
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub test_only: bool,
 }
 
 /// Secrets of one proposer.
@@ -99,6 +113,28 @@ pub struct ProposerKeys {
     pub identity: Secret,
     /// secp256k1 secret: lane headers and promises.
     pub signing: Secret,
+    /// See [`KeyFile::test_only`].
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub test_only: bool,
+}
+
+/// What is in a key file.
+pub trait KeyFile: Serialize + DeserializeOwned {
+    /// Whether the secrets are known to everybody, as those made from a public seed are. A chain on
+    /// Ethereum mainnet refuses them.
+    fn test_only(&self) -> bool;
+}
+
+impl KeyFile for SeatKeys {
+    fn test_only(&self) -> bool {
+        self.test_only
+    }
+}
+
+impl KeyFile for ProposerKeys {
+    fn test_only(&self) -> bool {
+        self.test_only
+    }
 }
 
 /// What proofs of possession of BLS keys start with; registration checks them (R2).
@@ -202,6 +238,18 @@ pub fn load<T: DeserializeOwned>(path: &Path) -> Result<T, KeyFileError> {
     })
 }
 
+/// As [`load`], for a chain whose L1 has this chain id.
+///
+/// # Errors
+/// As [`load`], and for mainnet if the secrets are public.
+pub fn load_for<T: KeyFile>(path: &Path, l1_chain_id: u64) -> Result<T, KeyFileError> {
+    let keys: T = load(path)?;
+    if l1_chain_id == MAINNET && keys.test_only() {
+        return Err(KeyFileError::TestOnly { path: path.into() });
+    }
+    Ok(keys)
+}
+
 /// Writes a key file with mode 0600.
 ///
 /// # Errors
@@ -225,7 +273,24 @@ mod tests {
         SeatKeys {
             identity: Secret([1; 32]),
             bls: Secret([2; 32]),
+            test_only: false,
         }
+    }
+
+    #[test]
+    fn public_secrets_are_refused_on_mainnet_and_nowhere_else() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("seat.toml");
+        let public = SeatKeys {
+            test_only: true,
+            ..keys()
+        };
+        save(&path, &public).expect("written");
+        let error = load_for::<SeatKeys>(&path, 1).expect_err("mainnet");
+        assert!(matches!(error, KeyFileError::TestOnly { .. }), "{error}");
+        assert_eq!(load_for::<SeatKeys>(&path, 31_337).expect("a testnet"), public);
+        save(&path, &keys()).expect("written");
+        assert_eq!(load_for::<SeatKeys>(&path, 1).expect("own secrets"), keys());
     }
 
     #[test]

@@ -193,7 +193,8 @@ impl Proposer {
     pub async fn start(config: ProposerNodeConfig) -> Result<Self, ProposerError> {
         let genesis = load_genesis(&config.genesis)?;
         let home = Home::open(&config.data_dir, "proposer-node").map_err(StartError::from)?;
-        let secrets: ProposerKeys = keys::load(&config.keys).map_err(StartError::from)?;
+        let secrets: ProposerKeys =
+            keys::load_for(&config.keys, genesis.l1.chain_id).map_err(StartError::from)?;
         let key = secrets.signing_key().map_err(|_| ProposerError::Scalar {
             path: config.keys.clone(),
         })?;

@@ -77,6 +77,7 @@ impl Chain {
             let secrets = SeatKeys {
                 identity: Secret([i + 1; 32]),
                 bls: Secret(bls),
+                test_only: true,
             };
             let path = dir.path().join(format!("seat-{i}.toml"));
             keys::save(&path, &secrets).unwrap();

@@ -260,7 +260,8 @@ pub struct RunningProposer {
     /// Its gateway.
     pub gateway: RunningGateway,
     server: cortado_ethrpc::Handle,
-    _dir: DataDir,
+    // Locks: its own, then those of its rollups.
+    _dirs: Vec<DataDir>,
 }
 
 impl RunningProposer {
@@ -291,7 +292,7 @@ pub async fn start_proposer<F: FinalisedSource, L: LaneSink>(
     }
     let dir = DataDir::open(&config.data_dir, "proposer")?;
     let block = genesis_hash(chain)?;
-    let mut engines = Vec::new();
+    let (mut engines, mut dirs) = (Vec::new(), Vec::new());
     for rollup in &config.rollups {
         let spec = rollup_spec(rollup.namespace, &rollup.genesis)?;
         let own = DataDir::open(
@@ -299,6 +300,7 @@ pub async fn start_proposer<F: FinalisedSource, L: LaneSink>(
             &format!("rollup-{}", rollup.namespace),
         )?;
         engines.push(Engine::open(own.path(), spec, chain, block)?);
+        dirs.push(own);
     }
     let namespaces = chain.namespaces.iter();
     let gateway = Gateway::open(
@@ -322,6 +324,7 @@ pub async fn start_proposer<F: FinalisedSource, L: LaneSink>(
         clock_now().get(),
         None,
     )?;
+    dirs.insert(0, dir);
     let (handle, gateway) = actor::start(gateway, source, sink);
     let counters = Arc::new(Counters::default());
     let addr = config.listen;
@@ -335,6 +338,6 @@ pub async fn start_proposer<F: FinalisedSource, L: LaneSink>(
         addr,
         gateway,
         server,
-        _dir: dir,
+        _dirs: dirs,
     })
 }

@@ -105,6 +105,21 @@ impl Shape {
         Ok(())
     }
 
+    /// A devnet's keys are public and do not belong where money is real.
+    ///
+    /// # Errors
+    /// If the L1 is Ethereum mainnet.
+    pub fn check_l1(&self, l1_chain_id: u64) -> Result<()> {
+        if l1_chain_id == keys::MAINNET {
+            bail!(
+                "the L1 at {} has chain id {l1_chain_id}, Ethereum mainnet: the keys of a devnet are \
+                 public and refused there",
+                self.l1.as_deref().unwrap_or("this process")
+            );
+        }
+        Ok(())
+    }
+
     /// Says which options differ from those the directory was made with.
     ///
     /// # Errors
@@ -296,6 +311,7 @@ pub fn make_chain(
             let secrets = SeatKeys {
                 identity: Secret(accounts::material(shape.seed, "seat identity", index)),
                 bls: Secret(bls.to_bytes()),
+                test_only: true,
             };
             let file = keys_dir.join(format!("seat-{index}.toml"));
             keys::save(&file, &secrets)?;
@@ -333,6 +349,7 @@ pub fn make_chain(
                 proposer,
             )),
             signing: Secret(signing.to_bytes()),
+            test_only: true,
         };
         keys::save(
             &keys_dir.join(format!("proposer-{proposer}.toml")),

@@ -169,6 +169,7 @@ async fn start_all(
             let l1 = l1_node(shape, l1_part.as_ref())?;
             let rpc = L1Rpc::new(&l1.rpc)?;
             let l1_chain_id = first_answer(&rpc).await?;
+            shape.check_l1(l1_chain_id)?;
             let anchor = genesis::anchor(&rpc).await?;
             let mut parts: Vec<Part> = l1_part.into_iter().collect();
             parts.extend(plan::make_chain(

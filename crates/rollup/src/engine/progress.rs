@@ -30,6 +30,9 @@ const L1_KEPT: u64 = 2 * REF_MAX;
 /// A status row: queued L1 entries are the only part of any size.
 const STATUS_BYTES_MAX: usize = 64 << 20;
 
+/// Memory for database pages: reads are of the newest rows, or of one old lane block.
+const CACHE_BYTES: usize = 32 << 20;
+
 /// Where derivation stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Status {
@@ -124,7 +127,10 @@ fn l1_key(header: &TrackedHeader) -> [u8; 40] {
 
 impl Progress {
     pub(super) fn open(path: &Path) -> Result<Self, EngineError> {
-        let db = Database::create(path).map_err(broken)?;
+        let db = Database::builder()
+            .set_cache_size(CACHE_BYTES)
+            .create(path)
+            .map_err(broken)?;
         let txn = db.begin_write().map_err(broken)?;
         txn.open_table(STATUS).map_err(broken)?;
         txn.open_table(L1).map_err(broken)?;

@@ -21,6 +21,8 @@ pub const PROMISES_KEPT_MAX: u64 = 4_000_000;
 const PRUNED_AT_ONCE_MAX: u64 = 10_000;
 /// A row is under 500 bytes.
 const ROW_BYTES_MAX: usize = 1_024;
+/// Memory for database pages: promises of final transactions are rarely asked for.
+const CACHE_BYTES: usize = 32 << 20;
 
 const PROMISES: TableDefinition<&[u8], &[u8]> = TableDefinition::new("promises");
 const ORDER: TableDefinition<u64, &[u8]> = TableDefinition::new("order");
@@ -66,7 +68,10 @@ impl Book {
     /// # Errors
     /// If it is damaged or in use.
     pub fn open(path: &Path) -> Result<Self, BookError> {
-        let db = Database::create(path).map_err(broken)?;
+        let db = Database::builder()
+            .set_cache_size(CACHE_BYTES)
+            .create(path)
+            .map_err(broken)?;
         let txn = db.begin_write().map_err(broken)?;
         txn.open_table(PROMISES).map_err(broken)?;
         txn.open_table(ORDER).map_err(broken)?;
