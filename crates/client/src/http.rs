@@ -1,4 +1,4 @@
-//! One node over HTTP: bounded answers, bounded time.
+//! HTTP with bounds: of whatever server, and of one node.
 
 use crate::{
     api::{ErrorBody, limits::ANSWER_BYTES_MAX},
@@ -39,21 +39,7 @@ impl Node {
             url: url.to_owned(),
             reason,
         };
-        let mut base = Url::parse(url).map_err(|error| bad(error.to_string()))?;
-        let mut builder = reqwest::Client::builder()
-            .no_proxy()
-            .redirect(Policy::none())
-            .connect_timeout(CONNECT_TIMEOUT);
-        match base.scheme() {
-            "https" => {}
-            // Without TLS no certificates of the system are needed, so a machine may have none.
-            "http" => builder = builder.tls_certs_only(std::iter::empty()),
-            other => return Err(bad(format!("scheme {other} is neither http nor https"))),
-        }
-        if !base.path().ends_with('/') {
-            base.set_path(&format!("{}/", base.path()));
-        }
-        let http = builder.build().map_err(|error| bad(chain(&error)))?;
+        let (base, http) = endpoint(url).map_err(bad)?;
         Ok(Self {
             base,
             http,
@@ -163,22 +149,66 @@ impl Node {
     }
 
     async fn read(&self, response: Response, limit: usize) -> Result<Vec<u8>, ClientError> {
-        // A length that was announced is not believed: bytes are counted as they come.
-        let mut bytes = Vec::new();
-        let mut stream = response.bytes_stream();
-        while let Some(chunk) = stream.next().await {
-            let chunk = chunk.map_err(|error| self.transport(chain(&error)))?;
-            if bytes.len() + chunk.len() > limit {
-                return Err(self.lied(Lie::TooLong { limit }));
-            }
-            bytes.extend_from_slice(&chunk);
-        }
-        Ok(bytes)
+        read(response, limit).await.map_err(|error| match error {
+            ReadError::TooLong => self.lied(Lie::TooLong { limit }),
+            ReadError::Transport(error) => self.transport(chain(&error)),
+        })
     }
 }
 
+/// A server's base URL, ending in a slash, and a client for it that follows no redirect and no
+/// proxy of the environment.
+///
+/// # Errors
+/// If it is no http or https URL, in words.
+pub fn endpoint(url: &str) -> Result<(Url, reqwest::Client), String> {
+    let mut base = Url::parse(url).map_err(|error| error.to_string())?;
+    let mut builder = reqwest::Client::builder()
+        .no_proxy()
+        .redirect(Policy::none())
+        .connect_timeout(CONNECT_TIMEOUT);
+    match base.scheme() {
+        "https" => {}
+        // Without TLS no certificates of the system are needed, so a machine may have none.
+        "http" => builder = builder.tls_certs_only(std::iter::empty()),
+        other => return Err(format!("scheme {other} is neither http nor https")),
+    }
+    if !base.path().ends_with('/') {
+        base.set_path(&format!("{}/", base.path()));
+    }
+    let client = builder.build().map_err(|error| chain(&error))?;
+    Ok((base, client))
+}
+
+/// Why an answer was not read to its end.
+#[derive(Debug)]
+pub enum ReadError {
+    /// Longer than the limit.
+    TooLong,
+    /// The connection failed.
+    Transport(reqwest::Error),
+}
+
+/// Reads an answer of at most `limit` bytes. A length that was announced is not believed: bytes are
+/// counted as they come.
+///
+/// # Errors
+/// [`ReadError`].
+pub async fn read(response: Response, limit: usize) -> Result<Vec<u8>, ReadError> {
+    let mut bytes = Vec::new();
+    let mut stream = response.bytes_stream();
+    while let Some(chunk) = stream.next().await {
+        let chunk = chunk.map_err(ReadError::Transport)?;
+        if bytes.len() + chunk.len() > limit {
+            return Err(ReadError::TooLong);
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(bytes)
+}
+
 /// An error with its causes: reqwest's own words alone do not say why.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+pub fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
@@ -189,6 +219,7 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-pub(crate) fn excerpt(text: &str) -> String {
+/// The beginning of a foreign text, for an error.
+pub fn excerpt(text: &str) -> String {
     text.chars().take(EXCERPT_CHARS_MAX).collect()
 }

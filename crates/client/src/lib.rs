@@ -19,7 +19,7 @@ pub mod api;
 mod client;
 mod error;
 mod follow;
-mod http;
+pub mod http;
 mod light;
 mod sse;
 

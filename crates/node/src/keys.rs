@@ -288,7 +288,10 @@ mod tests {
         save(&path, &public).expect("written");
         let error = load_for::<SeatKeys>(&path, 1).expect_err("mainnet");
         assert!(matches!(error, KeyFileError::TestOnly { .. }), "{error}");
-        assert_eq!(load_for::<SeatKeys>(&path, 31_337).expect("a testnet"), public);
+        assert_eq!(
+            load_for::<SeatKeys>(&path, 31_337).expect("a testnet"),
+            public
+        );
         save(&path, &keys()).expect("written");
         assert_eq!(load_for::<SeatKeys>(&path, 1).expect("own secrets"), keys());
     }

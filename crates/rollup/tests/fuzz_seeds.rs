@@ -17,8 +17,7 @@ use tempfile::TempDir;
 /// A proposer that promised and closed a lane block: its directory, and its events as JSON.
 fn written() -> (TempDir, Vec<u8>) {
     let dir = tempfile::tempdir().expect("temp dir");
-    let mut gateway = Chain::new().gateway(dir.path(), 1, None);
-    gateway.resume(at(0, 0)).expect("resumes");
+    let mut gateway = Chain::new().resumed(dir.path());
     for nonce in 0..3 {
         let transaction = transfer(&user(0), nonce, Address::repeat_byte(9), 1);
         promised(&mut gateway, &transaction, at(0, 100));

@@ -140,8 +140,7 @@ fn nothing_is_signed_when_the_disk_fails() {
 fn an_idle_slot_ends_with_an_empty_last_lane_block_so_that_the_next_opens_at_once() {
     let dir = tempfile::tempdir().expect("temp dir");
     let mut chain = Chain::new();
-    let mut gateway = chain.gateway(dir.path(), 1, None);
-    gateway.resume(at(0, 0)).expect("resumes");
+    let mut gateway = chain.resumed(dir.path());
     assert!(
         tick(&mut gateway, at(0, SLOT_MS * 7 / 8 - 1)).is_empty(),
         "still promising for it"
@@ -169,8 +168,7 @@ fn an_idle_slot_ends_with_an_empty_last_lane_block_so_that_the_next_opens_at_onc
 fn late_transactions_are_promised_for_the_next_slot_and_handed_out_when_it_begins() {
     let dir = tempfile::tempdir().expect("temp dir");
     let mut chain = Chain::new();
-    let mut gateway = chain.gateway(dir.path(), 1, None);
-    gateway.resume(at(0, 0)).expect("resumes");
+    let mut gateway = chain.resumed(dir.path());
     promised(
         &mut gateway,
         &transfer(&user(0), 0, TO, 5),
@@ -197,8 +195,7 @@ fn late_transactions_are_promised_for_the_next_slot_and_handed_out_when_it_begin
 fn after_a_stall_everything_is_cut_anew_once_and_in_order() {
     let dir = tempfile::tempdir().expect("temp dir");
     let mut chain = Chain::new();
-    let mut gateway = chain.gateway(dir.path(), 1, None);
-    gateway.resume(at(0, 0)).expect("resumes");
+    let mut gateway = chain.resumed(dir.path());
     let mut signed = Signed::default();
     // The attesters are silent over slots 0 to 4; users are not.
     let mut order = Vec::new();
@@ -265,8 +262,7 @@ fn after_a_stall_everything_is_cut_anew_once_and_in_order() {
 fn pending_goes_on_during_a_stall_but_idle_slots_make_no_more_dead_lane_blocks() {
     let dir = tempfile::tempdir().expect("temp dir");
     let chain = Chain::new();
-    let mut gateway = chain.gateway(dir.path(), 1, None);
-    gateway.resume(at(0, 0)).expect("resumes");
+    let mut gateway = chain.resumed(dir.path());
     promised(&mut gateway, &transfer(&user(0), 0, TO, 1), at(0, 100));
     let stalled = (SLOT_MS + GRACE_MS + STALL_MS) / SLOT_MS + 1;
     for slot in 0..stalled + 20 {
@@ -289,8 +285,7 @@ fn pending_goes_on_during_a_stall_but_idle_slots_make_no_more_dead_lane_blocks()
 fn a_full_slot_moves_on_to_the_next() {
     let dir = tempfile::tempdir().expect("temp dir");
     let chain = Chain::with_slot_bytes(400);
-    let mut gateway = chain.gateway(dir.path(), 1, None);
-    gateway.resume(at(0, 0)).expect("resumes");
+    let mut gateway = chain.resumed(dir.path());
     let slots: Vec<_> = (0..8)
         .map_while(|nonce| {
             match submit(&mut gateway, &transfer(&user(0), nonce, TO, 1), at(0, 100)) {
@@ -318,8 +313,7 @@ fn a_full_slot_moves_on_to_the_next() {
 fn a_nonce_gap_waits_unpromised_and_is_promised_in_its_turn() {
     let dir = tempfile::tempdir().expect("temp dir");
     let chain = Chain::new();
-    let mut gateway = chain.gateway(dir.path(), 1, None);
-    gateway.resume(at(0, 0)).expect("resumes");
+    let mut gateway = chain.resumed(dir.path());
     let (first, second, third) = (
         transfer(&user(0), 0, TO, 1),
         transfer(&user(0), 1, TO, 1),
@@ -349,8 +343,7 @@ fn a_nonce_gap_waits_unpromised_and_is_promised_in_its_turn() {
 fn bad_transactions_are_refused_by_name() {
     let dir = tempfile::tempdir().expect("temp dir");
     let chain = Chain::new();
-    let mut gateway = chain.gateway(dir.path(), 1, None);
-    gateway.resume(at(0, 0)).expect("resumes");
+    let mut gateway = chain.resumed(dir.path());
     promised(&mut gateway, &transfer(&user(0), 0, TO, 1), at(0, 100));
     let mut refused = |included| {
         submit(&mut gateway, &included, at(0, 100))
@@ -408,8 +401,7 @@ fn a_reference_to_an_unknown_l1_block_is_not_promised() {
     use alloy_eips::eip2930::{AccessList, AccessListItem};
     let dir = tempfile::tempdir().expect("temp dir");
     let chain = Chain::new();
-    let mut gateway = chain.gateway(dir.path(), 1, None);
-    gateway.resume(at(0, 0)).expect("resumes");
+    let mut gateway = chain.resumed(dir.path());
     let referring = |hash: B256| {
         custom(&user(0), |tx| {
             tx.gas_limit = 30_000;
@@ -434,8 +426,7 @@ fn a_reference_to_an_unknown_l1_block_is_not_promised() {
 fn a_full_lane_block_is_followed_by_the_next_in_the_same_slot() {
     let dir = tempfile::tempdir().expect("temp dir");
     let chain = Chain::new();
-    let mut gateway = chain.gateway(dir.path(), 1, None);
-    gateway.resume(at(0, 0)).expect("resumes");
+    let mut gateway = chain.resumed(dir.path());
     // Each takes a quarter of a block's gas at most; the executor counts limits, not use.
     let heavy = |nonce| {
         custom(&user(0), |tx| {
@@ -461,8 +452,7 @@ fn a_full_lane_block_is_followed_by_the_next_in_the_same_slot() {
 fn what_is_not_final_is_handed_out_again() {
     let dir = tempfile::tempdir().expect("temp dir");
     let chain = Chain::new();
-    let mut gateway = chain.gateway(dir.path(), 1, None);
-    gateway.resume(at(0, 0)).expect("resumes");
+    let mut gateway = chain.resumed(dir.path());
     promised(&mut gateway, &transfer(&user(0), 0, TO, 1), at(0, 100));
     let first = tick(&mut gateway, at(0, 150));
     assert_eq!(gateway.offers(at(0, 200), 400), [], "just now");
@@ -473,8 +463,7 @@ fn what_is_not_final_is_handed_out_again() {
 fn a_lane_block_is_told_before_its_transactions_and_closed_after_them() {
     let dir = tempfile::tempdir().expect("temp dir");
     let chain = Chain::new();
-    let mut gateway = chain.gateway(dir.path(), 1, None);
-    gateway.resume(at(0, 0)).expect("resumes");
+    let mut gateway = chain.resumed(dir.path());
     promised(&mut gateway, &transfer(&user(0), 0, TO, 1), at(0, 100));
     tick(&mut gateway, at(0, 150));
     let mut cursor = Default::default();

@@ -245,8 +245,7 @@ fn promises_and_headers_are_the_same_bytes_after_a_restart() {
     let chain = Chain::new();
     let mut before = Signed::default();
     {
-        let mut gateway = chain.gateway(dir.path(), 1, None);
-        gateway.resume(at(0, 0)).expect("resumes");
+        let mut gateway = chain.resumed(dir.path());
         promised(&mut gateway, &transfer(&user(0), 0, TO, 1), at(0, 100));
         tick(&mut gateway, at(0, 150));
         promised(&mut gateway, &transfer(&user(0), 1, TO, 1), at(0, 200));
@@ -279,8 +278,7 @@ fn a_proposer_that_was_away_cuts_anew_what_is_dead() {
     let transaction = transfer(&user(0), 0, TO, 1);
     let mut signed = Signed::default();
     {
-        let mut gateway = chain.gateway(dir.path(), 1, None);
-        gateway.resume(at(0, 0)).expect("resumes");
+        let mut gateway = chain.resumed(dir.path());
         promised(&mut gateway, &transaction, at(0, 100));
         signed.read(&gateway);
     }
@@ -332,8 +330,7 @@ fn kept_promises_are_found_after_finality_and_a_restart() {
     let mut chain = Chain::new();
     let transaction = transfer(&user(0), 0, TO, 1);
     let promises = {
-        let mut gateway = chain.gateway(dir.path(), 1, None);
-        gateway.resume(at(0, 0)).expect("resumes");
+        let mut gateway = chain.resumed(dir.path());
         let promises = promised(&mut gateway, &transaction, at(0, 100));
         let lanes = tick(&mut gateway, at(0, 150));
         follow(

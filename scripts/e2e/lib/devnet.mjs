@@ -114,10 +114,17 @@ export class Devnet {
     this.json = JSON.parse(readFileSync(join(this.dir, "devnet.json"), "utf8"));
   }
 
-  /** SIGINT, as Ctrl-C: has to end with 0 within 20 s. An attached devnet is left running. */
+  /** Stops as [interrupt] does and removes the directory. An attached devnet is left running. */
   async stop() {
     for (const child of this.restarted.values()) kill(child.pid, "SIGINT");
     if (!this.child) return;
+    await this.interrupt();
+    await Promise.all([...this.restarted.values()].map((child) => child.ended));
+    rmSync(this.dir, { recursive: true, force: true });
+  }
+
+  /** SIGINT, as Ctrl-C: has to end with 0 within 20 s. */
+  async interrupt() {
     const begin = performance.now();
     kill(this.child.pid, "SIGINT");
     const ended = await Promise.race([this.child.ended, sleep(STOP_MS_MAX).then(() => null)]);
@@ -129,8 +136,6 @@ export class Devnet {
       throw new Error(`devnet ended with ${ended.code ?? ended.signal}:\n${this.tail()}`);
     }
     console.log(`devnet stopped after ${Math.round(performance.now() - begin)} ms`);
-    await Promise.all([...this.restarted.values()].map((child) => child.ended));
-    rmSync(this.dir, { recursive: true, force: true });
   }
 
   /** kill -9: the process and, with --processes, every part of it. */

@@ -1,9 +1,7 @@
 //! The beacon node's REST interface: time, duties, and word of new heads.
 
-use super::{
-    error::L1Error,
-    http::{Http, words},
-};
+use super::{error::L1Error, http::Http};
+use cortado_client::http::excerpt;
 use cortado_types::Bytes;
 use futures::StreamExt;
 use serde::{Deserialize, Deserializer, de::DeserializeOwned, de::Error as _};
@@ -137,7 +135,7 @@ impl Beacon {
         let bytes = self.http.get(path).await?;
         serde_json::from_slice(&bytes).map_err(|error| L1Error::Malformed {
             method: path.to_owned(),
-            reason: words(&error.to_string()),
+            reason: excerpt(&error.to_string()),
         })
     }
 }

@@ -1,19 +1,15 @@
 //! HTTP with bounds, for both sides of an L1 node.
 
 use super::error::L1Error;
-use futures::StreamExt;
-use reqwest::{Response, Url, redirect::Policy};
+use cortado_client::http::{self, ReadError};
+use reqwest::{Response, Url};
 use std::time::Duration;
 
-/// Time for a connection to be made.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// Time for a whole answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Bytes of an answer: a block's transaction hashes at the largest gas limit are under 1 MiB, a
 /// beacon's duties for an epoch under 64 KiB.
 const ANSWER_BYTES_MAX: usize = 4 << 20;
-/// Characters of foreign words repeated in an error.
-const WORDS_CHARS_MAX: usize = 200;
 
 /// One server.
 #[derive(Clone, Debug)]
@@ -28,25 +24,12 @@ impl Http {
             url: url.to_owned(),
             reason,
         };
-        let mut base = Url::parse(url).map_err(|error| bad(error.to_string()))?;
-        let mut builder = reqwest::Client::builder()
-            .no_proxy()
-            .redirect(Policy::none())
-            .connect_timeout(CONNECT_TIMEOUT);
-        match base.scheme() {
-            "https" => {}
-            // Without TLS no certificates of the system are needed, so a machine may have none.
-            "http" => builder = builder.tls_certs_only(std::iter::empty()),
-            other => return Err(bad(format!("scheme {other} is neither http nor https"))),
-        }
-        if !base.path().ends_with('/') {
-            base.set_path(&format!("{}/", base.path()));
-        }
-        let client = builder.build().map_err(|error| bad(error.to_string()))?;
+        let (base, client) = http::endpoint(url).map_err(bad)?;
         Ok(Self { base, client })
     }
 
     pub(super) fn failed(&self, error: &reqwest::Error) -> L1Error {
+        // The innermost cause: the outer ones repeat the URL, which may hold a secret.
         let mut reason = error.to_string();
         let mut source = std::error::Error::source(error);
         while let Some(cause) = source {
@@ -119,7 +102,7 @@ impl Http {
             if status.is_success() || speaks {
                 return Ok(bytes);
             }
-            let message = words(&String::from_utf8_lossy(&bytes));
+            let message = http::excerpt(&String::from_utf8_lossy(&bytes));
             let code = i64::from(status.as_u16());
             Err(L1Error::Refused {
                 method: method.to_owned(),
@@ -133,23 +116,15 @@ impl Http {
     }
 
     async fn read(&self, method: &str, response: Response) -> Result<Vec<u8>, L1Error> {
-        let mut bytes = Vec::new();
-        let mut stream = response.bytes_stream();
-        while let Some(chunk) = stream.next().await {
-            let chunk = chunk.map_err(|error| self.failed(&error))?;
-            if bytes.len() + chunk.len() > ANSWER_BYTES_MAX {
-                let method = method.to_owned();
-                return Err(L1Error::TooLong {
-                    method,
-                    limit: ANSWER_BYTES_MAX,
-                });
-            }
-            bytes.extend_from_slice(&chunk);
-        }
-        Ok(bytes)
+        let limit = ANSWER_BYTES_MAX;
+        http::read(response, limit)
+            .await
+            .map_err(|error| match error {
+                ReadError::TooLong => L1Error::TooLong {
+                    method: method.to_owned(),
+                    limit,
+                },
+                ReadError::Transport(error) => self.failed(&error),
+            })
     }
-}
-
-pub(super) fn words(text: &str) -> String {
-    text.chars().take(WORDS_CHARS_MAX).collect()
 }

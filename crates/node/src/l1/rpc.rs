@@ -1,9 +1,7 @@
 //! Ethereum JSON-RPC, as little as a watcher needs; every header's hash is recomputed.
 
-use super::{
-    error::L1Error,
-    http::{Http, words},
-};
+use super::{error::L1Error, http::Http};
+use cortado_client::http::excerpt;
 use cortado_types::{B256, Bytes, L1Ref, keccak256};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
@@ -129,11 +127,11 @@ impl L1Rpc {
         let bytes = self.http.post(method, &body).await?;
         let malformed = |error: serde_json::Error| L1Error::Malformed {
             method: method.to_owned(),
-            reason: words(&error.to_string()),
+            reason: excerpt(&error.to_string()),
         };
         let answer: Answer = serde_json::from_slice(&bytes).map_err(malformed)?;
         if let Some(Refusal { code, message }) = answer.error {
-            let (method, message) = (method.to_owned(), words(&message));
+            let (method, message) = (method.to_owned(), excerpt(&message));
             return Err(L1Error::Refused {
                 method,
                 code,

@@ -323,6 +323,13 @@ impl Chain {
         }
     }
 
+    /// A proposer in an empty directory that has taken up work at the start of slot 0.
+    pub fn resumed(&self, dir: &Path) -> Gateway {
+        let mut gateway = self.gateway(dir, 1, None);
+        gateway.resume(at(0, 0)).expect("resumes");
+        gateway
+    }
+
     /// Opens a proposer of [`ROLLUP`] in `dir`; not resumed.
     pub fn gateway(&self, dir: &Path, run: u64, tail_of: Option<TailOf>) -> Gateway {
         self.gateway_signing(dir, run, tail_of, Box::new(proposer()))
