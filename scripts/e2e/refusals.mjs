@@ -1,41 +1,19 @@
-// What a devnet refuses, with a reason: a directory in use, other options on an old directory, an
-// L1 where money is real. And what it leaves alone.
+// What a devnet refuses, with a reason: other options on an old directory, bad ones, an L1 where
+// money is real. And what it leaves alone.
 
 import assert from "node:assert/strict";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, before, test } from "node:test";
+import { test } from "node:test";
 import { Devnet } from "./lib/devnet.mjs";
-import { height } from "./lib/rpc.mjs";
-
-let devnet;
-
-before(async () => {
-  devnet = await Devnet.fresh();
-});
-after(() => devnet?.stop());
 
 const scratch = (t) => {
   const dir = mkdtempSync(join(tmpdir(), "cortado-e2e-"));
   t.after(() => rmSync(dir, { recursive: true, force: true }));
   return dir;
 };
-
-test("a second devnet on the same directory is refused and the first goes on", async () => {
-  const second = new Devnet(devnet.dir, devnet.flags);
-  second.log = join(tmpdir(), `cortado-e2e-second-${process.pid}.log`);
-  await assert.rejects(second.start(), (error) => {
-    assert.match(error.message, /ended with [1-9]/);
-    assert.ok(error.message.includes(devnet.dir), error.message);
-    assert.match(error.message, /in use|locked/);
-    return true;
-  });
-  rmSync(second.log);
-  assert.ok(existsSync(join(devnet.dir, "devnet.json")), "the first one's addresses are still there");
-  for (const { rpc } of devnet.json.rollups) assert.ok((await height(rpc, "pending")) >= 0);
-});
 
 test("keys of a devnet are refused on Ethereum mainnet", async (t) => {
   const mainnet = createServer(async (request, response) => {

@@ -309,14 +309,13 @@ where
         )
     };
 
-    let task = context.child("engine").spawn(move |_| async move {
+    let task = context.child("engine").spawn(move |context| async move {
         let ended = futures::future::select_all([buffer_task, marshal_task, engine_task]).await;
         let (result, part, _) = ended;
-        warn!(
-            ?result,
-            part = ["buffer", "marshal", "simplex"][part],
-            "engine stopped"
-        );
+        if !context.is_stopping() {
+            let part = ["buffer", "marshal", "simplex"][part];
+            warn!(?result, part, "engine stopped");
+        }
     });
     (mailbox, task)
 }

@@ -278,9 +278,11 @@ impl<S: Scheme> Node<S> {
         if let Ok(task) = finalizer_task.await {
             tasks.push(task);
         }
-        let task = context.child("node").spawn(move |_| async move {
+        let task = context.child("node").spawn(move |context| async move {
             let (result, _, _) = futures::future::select_all(tasks).await;
-            error!(?result, "a part of the node ended; the node stops");
+            if !context.is_stopping() {
+                error!(?result, "a part of the node ended; the node stops");
+            }
         });
         Ok((
             Self {

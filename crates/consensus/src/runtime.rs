@@ -7,6 +7,7 @@ use commonware_cryptography::ed25519;
 use commonware_p2p::{Blocker, Provider, Receiver, Sender};
 use commonware_runtime::{Clock, Metrics, Spawner, Storage};
 use cortado_types::TimestampMs;
+use futures::FutureExt;
 use rand_core::CryptoRng;
 use std::time::UNIX_EPOCH;
 
@@ -19,6 +20,11 @@ pub trait Runtime: Clock + CryptoRng + Spawner + Storage + Metrics {
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
         TimestampMs::new(u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX))
+    }
+
+    /// Whether everything was told to stop: then parts that end are no failure.
+    fn is_stopping(&self) -> bool {
+        self.stopped().now_or_never().is_some()
     }
 }
 
