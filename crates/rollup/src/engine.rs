@@ -15,105 +15,31 @@
 //! [`Engine::apply`], which takes nothing without a finality certificate. `safe` and `finalized`
 //! are the last blocks whose context is safe on L1, or at or below `L1fin`.
 
+mod error;
 mod execute;
 mod pending;
 mod progress;
 mod view;
 
+pub use error::{EngineError, PushError};
 pub use execute::{Skipped, block_inputs, transaction_hash};
-pub use pending::{Included, PendingLane, PushError, is_sealed_form, outcome_of};
+pub use pending::{Included, PendingLane, is_sealed_form, outcome_of};
 pub use progress::LaneRow;
 pub use view::{PendingBlock, Tag, View};
 
 use crate::source::Finalised;
 use alloy_genesis::Genesis;
 use cortado_chain::Tip;
-use cortado_derive::{Cursor, Ethereum, Fork, ForkError, NotYet, Params, derive_lane};
-use cortado_evm::{BuildError, ChainSpec, ChainStore, ExecutedBlock, StoreError};
-use cortado_l1::{HeaderError, TrackedHeader};
+use cortado_derive::{Cursor, Ethereum, Fork, Params, derive_lane};
+use cortado_evm::{ChainSpec, ChainStore, ExecutedBlock};
+use cortado_l1::TrackedHeader;
 use cortado_types::{
-    B256, CodecError, Genesis as ChainGenesis, GenesisError, Height, L1Ref, LaneBody, Namespace,
-    Operation, SignedLaneHeader, TimestampMs, ecdsa::SignatureError,
+    B256, Genesis as ChainGenesis, Height, L1Ref, LaneBody, Namespace, Operation, SignedLaneHeader,
+    TimestampMs,
 };
 use pending::Layer;
 use progress::{Progress, Status};
 use std::{collections::VecDeque, path::Path, sync::Arc};
-use thiserror::Error;
-
-/// Why the rollup cannot go on, or cannot start.
-#[derive(Debug, Error)]
-pub enum EngineError {
-    /// The chain store failed or holds something else.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The progress database failed.
-    #[error("progress database: {0}")]
-    Database(Box<redb::Error>),
-    /// The progress database holds something unreadable.
-    #[error("progress database is corrupt: {0}; delete the directory, the chain brings it again")]
-    Corrupt(CodecError),
-    /// The progress database has a status and no L1 headers.
-    #[error(
-        "progress database holds no L1 header; delete the directory, the chain brings it again"
-    )]
-    NoL1Headers,
-    /// The genesis of the finality chain is not valid.
-    #[error(transparent)]
-    Genesis(#[from] GenesisError),
-    /// The L1 anchor of the genesis is not a header.
-    #[error("L1 anchor: {0}")]
-    Anchor(#[from] HeaderError),
-    /// The directory follows another finality chain.
-    #[error("the directory follows block 0 {found} of the finality chain, expected {expected}")]
-    WrongChain {
-        /// In the directory.
-        found: B256,
-        /// Of the given genesis.
-        expected: B256,
-    },
-    /// Not the block that comes next.
-    #[error("block {got} on {parent} does not follow block {height} ({hash})")]
-    NotNext {
-        /// Its number.
-        got: Height,
-        /// Its parent.
-        parent: B256,
-        /// The last applied.
-        height: Height,
-        /// Its hash.
-        hash: B256,
-    },
-    /// A lane block came without its body.
-    #[error("lane block {lane} in block {height} came without its body")]
-    NoBody {
-        /// Hash of the lane header.
-        lane: B256,
-        /// The block that carries it.
-        height: Height,
-    },
-    /// A finalised lane header has no valid signature: the source did not verify.
-    #[error("lane block {lane}: {source}")]
-    Signature {
-        /// Hash of the lane header.
-        lane: B256,
-        /// What is wrong.
-        source: SignatureError,
-    },
-    /// The L1 fork cannot be followed.
-    #[error(transparent)]
-    Fork(#[from] ForkError),
-    /// An L1 block is missing.
-    #[error(transparent)]
-    NotYet(#[from] NotYet),
-    /// The executor made no block.
-    #[error("lane block {lane}: {source}")]
-    Build {
-        /// Hash of the lane header.
-        lane: B256,
-        /// Why.
-        source: BuildError,
-    },
-}
 
 /// What a rollup is.
 #[derive(Clone, Debug)]

@@ -4,50 +4,20 @@
 //! executed. One that does not connect yet (its parent is final elsewhere and not here, or the
 //! chain has passed it by) is kept and shows nothing.
 
-use super::{Applied, Engine, execute, execute::transaction_hash};
+use super::{Applied, Engine, PushError, execute, execute::transaction_hash};
 use alloy_consensus::{TxEnvelope, transaction::Recovered};
 use alloy_rlp::Encodable;
 use cortado_derive::{Cursor, DropReason, Ethereum, L2Input, References, derive_lane};
-use cortado_evm::{BlockBuilder, BuildError, ExecutedBlock, TxOutcome, TxRejection};
+use cortado_evm::{BlockBuilder, BuildError, ExecutedBlock, TxOutcome};
 use cortado_preconf::Outcome;
 use cortado_types::{
     Address, B256, Bytes, Height, LaneBody, LaneHeader, SignedLaneHeader,
     limits::{LANE_BODY_BYTES_MAX, LANE_TRANSACTIONS_MAX},
 };
 use std::sync::Arc;
-use thiserror::Error;
 
 /// Framing of a body around its transactions: two list headers of at most nine bytes.
 const BODY_FRAME_BYTES: usize = 18;
-
-/// Why a transaction does not enter the open lane block.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub enum PushError {
-    /// The executor refuses it.
-    #[error(transparent)]
-    Rejected(#[from] TxRejection),
-    /// It would be a no-op on this fork (R11).
-    #[error(transparent)]
-    Reference(#[from] DropReason),
-    /// The lane block is full; the next one has room.
-    #[error(
-        "the lane block holds {transactions} transactions and {bytes} bytes, there is no room for {more} more bytes"
-    )]
-    Full {
-        /// Transactions in it.
-        transactions: usize,
-        /// Bytes in it.
-        bytes: usize,
-        /// Bytes of the transaction.
-        more: usize,
-    },
-    /// No lane block is open, or it does not connect to what is executed.
-    #[error("no lane block is open on an executed parent")]
-    NotOpen,
-    /// The executor failed.
-    #[error(transparent)]
-    Build(#[from] BuildError),
-}
 
 /// A transaction in a layer.
 #[derive(Clone, Debug)]
