@@ -205,6 +205,13 @@ async fn client_that_trusts_no_attester_follows_the_chain_and_its_l1_pointer() {
         namespace_state(&entry).unwrap().unwrap().tip.height,
         Height::ZERO
     );
+    for height in 1..=at.get() {
+        let entry = client.state(Height::new(height), "namespace", ROLLUP.get());
+        let entry = entry
+            .await
+            .unwrap_or_else(|error| panic!("state at {height}: {error}"));
+        assert!(namespace_state(&entry).unwrap().is_some());
+    }
     let ancestor = client.ancestor(fin, at).await.unwrap();
     assert_eq!(ancestor.hash(), client.header(fin).await.unwrap().hash());
     let status = client.status().await.unwrap();
@@ -228,6 +235,7 @@ async fn with_two_of_four_stopped_the_chain_stands_and_with_one_back_it_goes_on(
     let (stopped, kept) = (attesters.split_off(2), attesters);
     let client = chain.client(&kept.iter().collect::<Vec<_>>());
     reaches(&client, Height::new(3)).await;
+    let shown = chain.client(&[&stopped[1]]).head().await.unwrap();
     for attester in stopped {
         attester.stop().await;
     }
@@ -238,6 +246,11 @@ async fn with_two_of_four_stopped_the_chain_stands_and_with_one_back_it_goes_on(
     assert_eq!(client.head().await.unwrap().header().height, stands);
 
     let back = chain.start(3).await;
+    let again = chain.client(&[&back]).head().await.unwrap();
+    assert!(
+        again.header().height >= shown.header().height,
+        "what was shown as final before a restart is shown after it at once"
+    );
     let target = Height::new(stands.get() + 3);
     reaches(&client, target).await;
     let own = chain.client(&[&back]);
