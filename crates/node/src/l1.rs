@@ -16,7 +16,7 @@ mod rpc;
 mod walk;
 mod watcher;
 
-pub use beacon::{Beacon, Duty};
+pub use beacon::{Beacon, BeaconTime, Duty};
 pub use error::L1Error;
 pub use rpc::{L1Rpc, VerifiedHeader};
 pub use watcher::{L1Endpoints, Watcher};

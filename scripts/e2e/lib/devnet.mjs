@@ -10,7 +10,7 @@ import { sleep, until } from "./until.mjs";
 const root = resolve(dirname(fileURLToPath(import.meta.url)), "../../..");
 
 // CI names the binary it built; by hand it is the release build.
-const binary = process.env.E2E_BIN ?? join(root, "target/release/cortado");
+export const binary = process.env.E2E_BIN ?? join(root, "target/release/cortado");
 
 // The promise is 5 s on an idle machine; a loaded one may take longer and is not what these
 // scripts are about. They print how long it took.

@@ -38,8 +38,8 @@ const SLOT_BYTES_MAX: u64 = 256 << 20;
 const SLOT_MS: u64 = 2_000;
 /// How long attesters keep bodies, ms: a day.
 const RETENTION_MS: u64 = 24 * 3_600_000;
-/// L1 slots in an epoch.
-const SLOTS_PER_EPOCH: u64 = 8;
+/// Slots in an epoch of the embedded L1.
+pub const SLOTS_PER_EPOCH: u64 = 8;
 /// Proposers: two, so that lane blocks meet from both, each with several rollups if there are more.
 const PROPOSERS_MAX: u32 = 2;
 
@@ -295,7 +295,7 @@ pub fn make_chain(
     shape: &Shape,
     ports: &mut Ports,
     l1: &L1NodeConfig,
-    l1_chain_id: u64,
+    (l1_chain_id, slots_per_epoch): (u64, u64),
     anchor: &VerifiedHeader,
 ) -> Result<Vec<Part>> {
     let mut seats = Vec::new();
@@ -372,7 +372,7 @@ pub fn make_chain(
         l1: L1Config {
             chain_id: l1_chain_id,
             slot_ms: shape.l1_slot_ms,
-            slots_per_epoch: SLOTS_PER_EPOCH,
+            slots_per_epoch,
             anchor: anchor.raw.clone(),
         },
         namespaces,

@@ -16,7 +16,7 @@ use crate::{
 use anyhow::{Context, Result, bail};
 use cortado_node::{
     attester::{Attester, L1NodeConfig},
-    l1::L1Rpc,
+    l1::{Beacon, L1Rpc},
     proposer::Proposer,
     rollup::RollupNode,
 };
@@ -29,6 +29,9 @@ use std::{
 };
 use tokio::process::{Child, Command};
 use tracing::{error, info};
+
+/// Slots in an epoch of Ethereum, for an L1 without a beacon that could say so.
+const ETHEREUM_SLOTS_PER_EPOCH: u64 = 32;
 
 /// How long the whole devnet may take to answer before the start is given up.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
@@ -170,6 +173,7 @@ async fn start_all(
             let rpc = L1Rpc::new(&l1.rpc)?;
             let l1_chain_id = first_answer(&rpc).await?;
             shape.check_l1(l1_chain_id)?;
+            let slots_per_epoch = slots_per_epoch(shape, &l1).await?;
             let anchor = genesis::anchor(&rpc).await?;
             let mut parts: Vec<Part> = l1_part.into_iter().collect();
             parts.extend(plan::make_chain(
@@ -177,7 +181,7 @@ async fn start_all(
                 shape,
                 &mut ports,
                 &l1,
-                l1_chain_id,
+                (l1_chain_id, slots_per_epoch),
                 &anchor,
             )?);
             let made = Made {
@@ -213,6 +217,24 @@ fn l1_node(shape: &Shape, part: Option<&Part>) -> Result<L1NodeConfig> {
             beacon: shape.beacon.clone(),
         }),
     }
+}
+
+/// Slots in an epoch of the L1: what its beacon says, else Ethereum's or the embedded one's number.
+async fn slots_per_epoch(shape: &Shape, l1: &L1NodeConfig) -> Result<u64> {
+    let beacon = match (&shape.l1, &l1.beacon) {
+        (None, _) => return Ok(plan::SLOTS_PER_EPOCH),
+        (Some(_), None) => return Ok(ETHEREUM_SLOTS_PER_EPOCH),
+        (Some(_), Some(url)) => Beacon::new(url)?,
+    };
+    let time = beacon.time().await?;
+    if time.slot_ms != shape.l1_slot_ms {
+        bail!(
+            "--l1-slot-ms is {}, the beacon node has slots of {} ms",
+            shape.l1_slot_ms,
+            time.slot_ms
+        );
+    }
+    Ok(time.slots_per_epoch)
 }
 
 /// The L1's chain id; a child needs a moment until it answers.

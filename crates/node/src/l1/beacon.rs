@@ -57,10 +57,13 @@ struct Spec {
 
 /// How a beacon counts time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct BeaconTime {
-    pub(super) genesis_time_ms: u64,
-    pub(super) slot_ms: u64,
-    pub(super) slots_per_epoch: u64,
+pub struct BeaconTime {
+    /// Start of slot 0, ms since the Unix epoch.
+    pub genesis_time_ms: u64,
+    /// Length of a slot, ms.
+    pub slot_ms: u64,
+    /// Slots in an epoch.
+    pub slots_per_epoch: u64,
 }
 
 /// A beacon node.
@@ -99,7 +102,11 @@ impl Beacon {
         Ok(found.data)
     }
 
-    pub(super) async fn time(&self) -> Result<BeaconTime, L1Error> {
+    /// How the beacon chain counts time.
+    ///
+    /// # Errors
+    /// If it does not answer, or not in the interface's form.
+    pub async fn time(&self) -> Result<BeaconTime, L1Error> {
         let genesis: Data<GenesisData> = self.get("eth/v1/beacon/genesis").await?;
         let spec: Data<Spec> = self.get("eth/v1/config/spec").await?;
         let malformed = |reason: &str| L1Error::Malformed {
