@@ -19,7 +19,7 @@
 
 use crate::{
     block::{Block, Digest},
-    network::Link,
+    network::{Link, Links},
     runtime::{Runtime, Transport},
     scheme::Scheme,
 };
@@ -81,8 +81,8 @@ const MAILBOX_SIZE: NonZeroUsize = NZUsize!(1_024);
 const BUFFERED_BLOCKS_PER_PEER: usize = 64;
 /// Views kept behind the newest final one for peers that are late, and for evidence.
 const VIEW_RETENTION: ViewDelta = ViewDelta::new(256);
-/// Pruning happens in steps of this many blocks.
-const ITEMS_PER_SECTION: NonZeroU64 = NZU64!(1_024);
+/// Views in one file of what is kept for [`VIEW_RETENTION`].
+const VIEWS_PER_FILE: NonZeroU64 = NZU64!(1_024);
 /// Bytes of one page of the page cache, and how many pages: 16 MiB.
 const PAGE_SIZE: NonZeroU16 = NZU16!(4_096);
 const PAGE_CACHE_PAGES: NonZeroUsize = NZUsize!(4_096);
@@ -135,6 +135,19 @@ pub struct EngineLinks<N: Transport> {
     pub backfill: Link<N>,
 }
 
+impl<N: Transport> From<Links<N>> for EngineLinks<N> {
+    /// The engine alone: the other channels are let go.
+    fn from(links: Links<N>) -> Self {
+        Self {
+            votes: links.votes,
+            certificates: links.certificates,
+            resolver: links.resolver,
+            blocks: links.blocks,
+            backfill: links.backfill,
+        }
+    }
+}
+
 /// What the engine asks about blocks and tells about votes.
 pub struct Parts<A, F, R> {
     /// Builds and checks blocks.
@@ -178,6 +191,7 @@ where
         context.child("certificates"),
         archive_config(
             &format!("{prefix}-certificates"),
+            config.tuning.blocks_per_file,
             &cache,
             S::certificate_codec_config_unbounded(),
         ),
@@ -186,7 +200,12 @@ where
     .expect("certificate store must open: it is damaged in the middle or the disk fails");
     let blocks = prunable::Archive::init(
         context.child("blocks"),
-        archive_config(&format!("{prefix}-blocks"), &cache, ()),
+        archive_config(
+            &format!("{prefix}-blocks"),
+            config.tuning.blocks_per_file,
+            &cache,
+            (),
+        ),
     )
     .await
     .expect("block store must open: it is damaged in the middle or the disk fails");
@@ -206,7 +225,7 @@ where
             partition_prefix: format!("{prefix}-marshal"),
             mailbox_size: MAILBOX_SIZE,
             view_retention: VIEW_RETENTION,
-            prunable_items_per_section: ITEMS_PER_SECTION,
+            prunable_items_per_section: VIEWS_PER_FILE,
             page_cache: cache.clone(),
             replay_buffer: REPLAY_BUFFER,
             key_write_buffer: WRITE_BUFFER,
@@ -339,6 +358,7 @@ where
 
 fn archive_config<C>(
     prefix: &str,
+    items_per_section: NonZeroU64,
     cache: &CacheRef,
     codec_config: C,
 ) -> prunable::Config<EightCap, C> {
@@ -350,7 +370,7 @@ fn archive_config<C>(
         value_partition: format!("{prefix}-values"),
         compression: None,
         codec_config,
-        items_per_section: ITEMS_PER_SECTION,
+        items_per_section,
         key_write_buffer: WRITE_BUFFER,
         value_write_buffer: WRITE_BUFFER,
         replay_buffer: REPLAY_BUFFER,

@@ -1,10 +1,14 @@
 //! What happens on a node, for whoever listens: the HTTP API, a gateway, a test.
 
-use crate::ledger::Finalized;
+use crate::{ledger::Finalized, node::RECOVERY};
 use commonware_utils::channel::mpsc;
 use cortado_preconf::LaneEquivocation;
 use cortado_types::{B256, Namespace, QuorumCertificate, SeatIndex, SignedLaneHeader, Slot};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    fmt::Display,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+};
+use tracing::error;
 
 /// Something that happened.
 #[derive(Clone, Debug)]
@@ -67,15 +71,18 @@ pub enum SeatFault {
 /// from the height it last saw.
 const BACKLOG_MAX: usize = 1_024;
 
-/// Hands events to all listeners.
+/// Hands events to all listeners, and remembers what ended the node.
 #[derive(Clone, Default)]
-pub struct Events(Arc<Mutex<Vec<mpsc::Sender<Event>>>>);
+pub struct Events {
+    listeners: Arc<Mutex<Vec<mpsc::Sender<Event>>>>,
+    failure: Arc<OnceLock<String>>,
+}
 
 impl Events {
     /// A new listener. The channel closes when the listener falls too far behind.
     pub fn subscribe(&self) -> mpsc::Receiver<Event> {
         let (sender, receiver) = mpsc::channel(BACKLOG_MAX);
-        self.0
+        self.listeners
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .push(sender);
@@ -84,7 +91,22 @@ impl Events {
 
     /// Tells all listeners; never waits.
     pub fn emit(&self, event: Event) {
-        let mut listeners = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut listeners = self
+            .listeners
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         listeners.retain(|listener| listener.try_send(event.clone()).is_ok());
+    }
+
+    /// A part of the node cannot go on, and the node ends with it.
+    pub(crate) fn fail(&self, part: &str, error: impl Display) {
+        error!(%error, "{part} failed; this node stops");
+        // Who failed first is the cause.
+        let _ = self.failure.set(format!("{part}: {error}; {RECOVERY}"));
+    }
+
+    /// What ended the node, and what to do about it.
+    pub fn failure(&self) -> Option<&str> {
+        self.failure.get().map(String::as_str)
     }
 }

@@ -32,8 +32,8 @@ use commonware_utils::{
     channel::{mpsc, oneshot},
 };
 use cortado_types::SeatIndex;
-use std::time::Duration;
-use tracing::{error, warn};
+use std::{num::NonZeroU64, time::Duration};
+use tracing::warn;
 
 /// Reports that wait. Conflicts are reported again by every honest seat that saw them, and
 /// certificates can be had from peers, so a report that finds no room is dropped.
@@ -41,6 +41,9 @@ const MAILBOX_SIZE: usize = 1_024;
 
 /// Archived certificates reach the disk at least this often.
 const SYNC_EVERY: Duration = Duration::from_secs(2);
+
+/// Views in one file: of all that are kept, 64 pairs of files are open.
+const VIEWS_PER_FILE: NonZeroU64 = NZU64!(1 << 16);
 
 type Archive<E, S> = prunable::Archive<EightCap, E, Digest, Certificate<S, Digest>>;
 
@@ -129,7 +132,7 @@ impl<E: Runtime, S: Scheme> Actor<E, S> {
                 value_partition: format!("{partition}-evidence-values"),
                 compression: None,
                 codec_config: S::certificate_codec_config_unbounded(),
-                items_per_section: NZU64!(4_096),
+                items_per_section: VIEWS_PER_FILE,
                 key_write_buffer: NZUsize!(64 << 10),
                 value_write_buffer: NZUsize!(64 << 10),
                 replay_buffer: NZUsize!(1 << 20),
@@ -160,29 +163,36 @@ impl<E: Runtime, S: Scheme> Actor<E, S> {
             on_start => {
                 let sleep = self.context.sleep_until(sync);
             },
-            on_stopped => {},
+            on_stopped => {
+                if let Err(error) = self.sync().await {
+                    self.events.fail("evidence archive", error);
+                }
+            },
             Some(message) = self.receiver.recv() else break => {
                 let handled = match message {
                     Message::Report(activity) => self.handle(activity).await,
                     Message::Certificates { view, reply } => self.answer(view, reply).await,
                 };
                 if let Err(error) = handled {
-                    error!(%error, "evidence archive failed; this node stops");
+                    self.events.fail("evidence archive", error);
                     return;
                 }
             },
             _ = sleep => {
                 sync = self.context.current() + SYNC_EVERY;
-                let Some(archive) = self.archive.take() else { return };
-                match archive.sync().await {
-                    Ok(archive) => self.archive = Some(archive),
-                    Err(error) => {
-                        error!(%error, "evidence archive failed; this node stops");
-                        return;
-                    }
+                if let Err(error) = self.sync().await {
+                    self.events.fail("evidence archive", error);
+                    return;
                 }
             },
         }
+    }
+
+    async fn sync(&mut self) -> Result<(), archive::Error> {
+        let archive = self.archive.take();
+        let archive = archive.ok_or(archive::Error::RecordCorrupted)?;
+        self.archive = Some(archive.sync().await?);
+        Ok(())
     }
 
     async fn handle(&mut self, activity: Activity<S, Digest>) -> Result<(), archive::Error> {

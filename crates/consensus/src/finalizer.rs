@@ -25,7 +25,7 @@ use cortado_chain::{Checks, Rejection, apply};
 use cortado_types::Height;
 use std::sync::Arc;
 use thiserror::Error;
-use tracing::{error, info};
+use tracing::info;
 
 mod snapshot;
 
@@ -120,7 +120,7 @@ impl<E: Runtime, S: Scheme> Finalizer<E, S> {
             on_stopped => {},
             Some((block, ack)) = self.receiver.recv() else break => {
                 if let Err(error) = self.advance(block.inner().clone()).await {
-                    error!(%error, "cannot follow the final chain; this node stops");
+                    self.listeners.events.fail("final chain", error);
                     return;
                 }
                 ack.acknowledge();

@@ -1,13 +1,14 @@
 //! Run a node in production: its own thread, its own runtime, its own directory, real sockets.
 //!
 //! Everything outside this crate speaks to the node through [`Host`]; what it is built on stays in
-//! here. A host ends when it is stopped or when any part of the node fails, and says which.
+//! here. A host ends when it is stopped or when any part of the node fails, and says which: the
+//! engine panics on a disk that it cannot trust, and what it says is caught on the node's thread.
 
 use crate::{
     engine::Tuning,
     lanes::Keep,
     network::tcp::{self, NetworkError, TcpConfig},
-    node::{self, Node, NodeError, Role},
+    node::{self, Node, NodeError, RECOVERY, Role},
     scheme::{BlsScheme, KeyError, bls_scheme, identity, peer_key},
 };
 use commonware_codec::{Copying, DecodeExt as _};
@@ -16,11 +17,19 @@ use commonware_runtime::{Metrics as _, Runner as _, Spawner as _, Supervisor as 
 use commonware_utils::channel::{oneshot, watch};
 use cortado_types::{Genesis, Identity};
 use std::{
-    collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc, thread::JoinHandle,
+    any::Any,
+    collections::BTreeMap,
+    net::SocketAddr,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::PathBuf,
+    sync::{Arc, OnceLock},
+    thread::JoinHandle,
     time::Duration,
 };
 use thiserror::Error;
 use tracing::error;
+
+mod seal;
 
 /// What a production node is made from.
 #[derive(Clone)]
@@ -87,9 +96,29 @@ pub enum HostError {
         /// Why.
         source: std::io::Error,
     },
+    /// The seal of the vote journal cannot be read or broken.
+    #[error("seal of the vote journal {path}: {source}")]
+    Seal {
+        /// The seal.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// R2: a seat that may have forgotten votes must not vote.
+    #[error("the vote journal in {directory} is not what it was when the node stopped; {RECOVERY}")]
+    VoteJournal {
+        /// The data directory.
+        directory: PathBuf,
+    },
+    /// The operating system gives no thread.
+    #[error("cannot start a thread for the node: {0}")]
+    Thread(std::io::Error),
     /// The thread died while it started.
-    #[error("the node ended while it started")]
-    Ended,
+    #[error("the node ended while it started: {reason}")]
+    Ended {
+        /// What it said.
+        reason: String,
+    },
 }
 
 /// The public identity of a secret.
@@ -113,7 +142,24 @@ pub struct Host {
     metrics: MetricsText,
     stop: Option<oneshot::Sender<()>>,
     ended: watch::Receiver<bool>,
+    failure: Arc<OnceLock<String>>,
     thread: Option<JoinHandle<()>>,
+}
+
+/// Prefix of all that a node writes, inside of its own directory.
+const PARTITION: &str = "node";
+
+/// Where the engine keeps its votes: one folder for each term.
+const VOTE_JOURNAL: &str = "node-simplex-";
+
+/// What a panic said, and what to do: the engine panics when it cannot read or write its stores.
+fn said(panic: &(dyn Any + Send)) -> String {
+    let text = panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&str>().copied());
+    let text = text.unwrap_or("a part of it panicked");
+    format!("{text}; if its disk is full or fails, mend that; if its data is damaged, {RECOVERY}")
 }
 
 /// How long a stopping node waits for its parts to write what they hold.
@@ -137,21 +183,49 @@ impl Host {
             .with_tcp_nodelay(Some(true));
         let (stop, stopping) = oneshot::channel();
         let (started, starting) = oneshot::channel();
-        let (ending, ended) = watch::channel(false);
+        let (ending, mut ended) = watch::channel(false);
+        let failure = Arc::new(OnceLock::new());
+        let failed = failure.clone();
         let thread = std::thread::Builder::new()
             .name("cortado-node".into())
             .spawn(move || {
-                tokio::Runner::new(settings)
-                    .start(|context| run(context, config, prepared, started, stopping));
+                let directory = config.directory.clone();
+                if let Err(error) = seal::break_seal(&directory, VOTE_JOURNAL) {
+                    let _ = started.send(Err(error));
+                } else {
+                    let runner = tokio::Runner::new(settings);
+                    let ran = catch_unwind(AssertUnwindSafe(|| {
+                        runner.start(|context| run(context, config, prepared, started, stopping));
+                    }));
+                    // The runtime is gone, so nothing writes any more.
+                    match ran {
+                        Ok(()) => {
+                            if let Err(error) = seal::seal(&directory, VOTE_JOURNAL) {
+                                error!(%error, "the vote journal is not sealed");
+                            }
+                        }
+                        Err(panic) => {
+                            let reason = said(panic.as_ref());
+                            error!(%reason, "the node failed");
+                            let _ = failed.set(reason);
+                        }
+                    }
+                }
                 let _ = ending.send(true);
             });
-        let thread = thread.map_err(|_| HostError::Ended)?;
-        let (node, metrics) = starting.await.map_err(|_| HostError::Ended)??;
+        let thread = thread.map_err(HostError::Thread)?;
+        let Ok(begun) = starting.await else {
+            let _ = ended.wait_for(|ended| *ended).await;
+            let reason = failure.get().cloned().unwrap_or_default();
+            return Err(HostError::Ended { reason });
+        };
+        let (node, metrics) = begun?;
         Ok(Self {
             node,
             metrics,
             stop: Some(stop),
             ended,
+            failure,
             thread: Some(thread),
         })
     }
@@ -172,6 +246,13 @@ impl Host {
         async move {
             let _ = ended.wait_for(|ended| *ended).await;
         }
+    }
+
+    /// Why the node ended, if it did so by itself: what it could not trust or write, and what to do
+    /// about it.
+    pub fn failure(&self) -> Option<&str> {
+        let panicked = self.failure.get().map(String::as_str);
+        panicked.or_else(|| self.node.failure())
     }
 
     /// Stops the node and waits until it has let go of its directory and sockets.
@@ -266,7 +347,7 @@ async fn run(
             scheme: prepared.scheme,
             keep: config.keep,
             retention_ms: config.retention_ms,
-            partition: "node".into(),
+            partition: PARTITION.into(),
             tuning: config.tuning,
             blocker: oracle.clone(),
             peers: oracle,

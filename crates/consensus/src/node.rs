@@ -69,6 +69,10 @@ pub struct Config<S: Scheme, N: Transport> {
     pub peers: N::Peers,
 }
 
+/// What to do about data that is damaged: what follows from peers is fetched again, and a seat that
+/// may have forgotten votes must not vote (R2).
+pub const RECOVERY: &str = "delete the data directory and catch up from peers; a seat must stay silent until the next term";
+
 /// Why a node does not start.
 #[derive(Debug, Error)]
 pub enum NodeError {
@@ -82,9 +86,7 @@ pub enum NodeError {
     #[error(transparent)]
     Snapshot(#[from] SnapshotError),
     /// What is on disk is damaged in the middle.
-    #[error(
-        "{what}: {source}; delete the data directory and catch up from peers; a seat must stay silent until the next term"
-    )]
+    #[error("{what}: {source}; {RECOVERY}")]
     Store {
         /// Which store.
         what: &'static str,
@@ -318,6 +320,11 @@ impl<S: Scheme> Node<S> {
     /// Everything that happens from now on. The channel closes if the listener falls behind.
     pub fn events(&self) -> mpsc::Receiver<Event> {
         self.events.subscribe()
+    }
+
+    /// What ended this node, if it ended by itself, and what to do about it.
+    pub fn failure(&self) -> Option<&str> {
+        self.events.failure()
     }
 
     /// A final block by number.

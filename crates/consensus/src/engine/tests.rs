@@ -157,13 +157,7 @@ fn four_seats_and_a_follower_finalise_the_same_blocks() {
                     blocker: oracle.control(me.clone()),
                     peers: oracle.manager(),
                 },
-                EngineLinks {
-                    votes: all.votes,
-                    certificates: all.certificates,
-                    resolver: all.resolver,
-                    blocks: all.blocks,
-                    backfill: all.backfill,
-                },
+                EngineLinks::from(all),
                 move |_| async move {
                     Parts {
                         application: Empty,

@@ -1,6 +1,7 @@
 //! Timeouts and sizes of the engine, each with its reason.
 
-use std::time::Duration;
+use commonware_utils::NZU64;
+use std::{num::NonZeroU64, time::Duration};
 
 /// What may differ between a loopback devnet, a wide area network and a simulation. None of it is
 /// part of consensus: seats may disagree about all of it and still agree on blocks.
@@ -22,6 +23,9 @@ pub struct Tuning {
     pub snapshot_interval: u64,
     /// Finalised blocks kept on disk behind the newest; `None` keeps all.
     pub block_retention: Option<u64>,
+    /// Finalised blocks in one file; pruning happens in these steps, and files that are kept stay
+    /// open.
+    pub blocks_per_file: NonZeroU64,
 }
 
 impl Default for Tuning {
@@ -36,6 +40,8 @@ impl Default for Tuning {
             fetch_timeout: Duration::from_secs(1),
             snapshot_interval: 256,
             block_retention: None,
+            // About a day of an idle chain: two thousand open files in a year.
+            blocks_per_file: NZU64!(1 << 16),
         }
     }
 }

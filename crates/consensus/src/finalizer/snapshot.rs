@@ -1,6 +1,6 @@
 //! The state on disk: one snapshot, replaced as a whole.
 
-use crate::{block::Block, ledger::Finalized, runtime::Runtime};
+use crate::{block::Block, ledger::Finalized, node::RECOVERY, runtime::Runtime};
 use bytes::Bytes;
 use commonware_codec::{Error as CodecError, RangeCfg};
 use commonware_storage::metadata::{self, Metadata};
@@ -14,17 +14,17 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 pub enum SnapshotError {
     /// The disk.
-    #[error("snapshot store: {0}")]
+    #[error("snapshot store: {0}; {RECOVERY}")]
     Store(#[from] metadata::Error),
     /// The block in it.
-    #[error("block in the snapshot: {0}")]
+    #[error("block in the snapshot: {0}; {RECOVERY}")]
     Block(#[from] CodecError),
     /// The state in it.
-    #[error("state in the snapshot: {0}")]
+    #[error("state in the snapshot: {0}; {RECOVERY}")]
     State(#[from] GenesisStateError),
     /// State and block do not fit.
     #[error(
-        "snapshot of block {height}: its state has root {got}, its header says {want}; delete the data directory and catch up from peers"
+        "snapshot of block {height}: its state has root {got}, its header says {want}; {RECOVERY}"
     )]
     Root {
         /// Of which block.

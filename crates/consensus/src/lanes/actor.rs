@@ -26,14 +26,18 @@ use commonware_resolver::Resolver as _;
 use commonware_runtime::{ContextCell, Handle, spawn_cell};
 use commonware_storage::archive;
 use commonware_utils::channel::{mpsc, oneshot, watch};
-use cortado_types::{B256, SeatIndex, TimestampMs, bls::SecretBls, limits::GRACE_MS};
+use cortado_types::{
+    B256, SeatIndex, TimestampMs,
+    bls::SecretBls,
+    limits::{DRIFT_MS, GRACE_MS},
+};
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     future::pending,
     sync::Arc,
     time::Duration,
 };
-use tracing::{debug, error, warn};
+use tracing::{debug, warn};
 
 mod acks;
 
@@ -100,6 +104,8 @@ pub struct Actor<E: Runtime, N: Transport> {
     acks: N::Sender,
     /// Appended since the last sync began.
     unsynced: Batch,
+    /// Whether anything fetched was appended since.
+    unsynced_fetched: bool,
     /// Covered by the sync that runs.
     syncing: Option<(Handle<()>, Batch)>,
     /// Lane blocks to be had from peers: final ones, and certified ones that a leader could use.
@@ -121,7 +127,13 @@ impl<E: Runtime, N: Transport> Actor<E, N> {
         bodies: Link<N>,
         acks: N::Sender,
     ) -> Result<(Self, Mailbox), archive::Error> {
-        let store = Store::open(context.child("store"), &config.partition, page_cache()).await?;
+        let store = Store::open(
+            context.child("store"),
+            &config.partition,
+            page_cache(),
+            config.retention_ms,
+        )
+        .await?;
         let state = finalized.state.clone();
         let mut lanes = Lanes::new(state.clone());
         let clock = state.config.clock;
@@ -131,10 +143,15 @@ impl<E: Runtime, N: Transport> Actor<E, N> {
             .header
             .timestamp
             .min(context.now_ms());
-        // Only slots that may still be open matter: for older ones nothing is acknowledged.
-        let mut recent = store
-            .newest(|lane| time < clock.end(lane.lane.header.slot).plus(GRACE_MS))
-            .await?;
+        // Only slots that may still be open matter: for older ones nothing is acknowledged. And only
+        // to seats: nobody else acknowledges or leads.
+        let open = |lane: &SealedLane| time < clock.end(lane.lane.header.slot).plus(GRACE_MS);
+        let margin_ms = GRACE_MS + DRIFT_MS + clock.slot_ms;
+        let over = |lane: &SealedLane| time >= clock.end(lane.lane.header.slot).plus(margin_ms);
+        let mut recent = match config.signer {
+            Some(_) => store.newest(open, over).await?,
+            None => Vec::new(),
+        };
         recent.reverse();
         for (lane, acknowledged) in recent {
             lanes.restore(&lane.lane, lane.hash, acknowledged);
@@ -163,6 +180,7 @@ impl<E: Runtime, N: Transport> Actor<E, N> {
             wake,
             acks,
             unsynced: Vec::new(),
+            unsynced_fetched: false,
             syncing: None,
             missing: BTreeSet::new(),
             waiters: BTreeMap::new(),
@@ -188,12 +206,14 @@ impl<E: Runtime, N: Transport> Actor<E, N> {
         select_loop! {
             self.context,
             on_start => {
-                if self.syncing.is_none() && !self.unsynced.is_empty() {
+                let unsynced = self.unsynced_fetched || !self.unsynced.is_empty();
+                if self.syncing.is_none() && unsynced {
                     let batch = std::mem::take(&mut self.unsynced);
+                    self.unsynced_fetched = false;
                     match self.store.start_sync().await {
                         Ok(handle) => self.syncing = Some((handle, batch)),
                         Err(error) => {
-                            error!(%error, "lane store failed; this node stops");
+                            self.config.events.fail("lane store", error);
                             return;
                         }
                     }
@@ -203,7 +223,7 @@ impl<E: Runtime, N: Transport> Actor<E, N> {
             on_stopped => {},
             synced = synced(&mut self.syncing) => {
                 if let Err(error) = synced {
-                    error!(%error, "lane store failed to sync; this node stops");
+                    self.config.events.fail("sync of the lane store", error);
                     return;
                 }
                 if let Some((_, batch)) = self.syncing.take() {
@@ -212,7 +232,7 @@ impl<E: Runtime, N: Transport> Actor<E, N> {
             },
             Some(message) = self.receiver.recv() else break => {
                 if let Err(error) = self.handle(message).await {
-                    error!(%error, "lane store failed; this node stops");
+                    self.config.events.fail("lane store", error);
                     return;
                 }
             },
@@ -223,7 +243,7 @@ impl<E: Runtime, N: Transport> Actor<E, N> {
             received = receive(&mut lanes) => {
                 let Some((peer, bytes)) = received else { break };
                 if let Err(error) = self.take(peer, bytes.into()).await {
-                    error!(%error, "lane store failed; this node stops");
+                    self.config.events.fail("lane store", error);
                     return;
                 }
             },
@@ -313,6 +333,7 @@ impl<E: Runtime, N: Transport> Actor<E, N> {
             },
             Message::Hold(sealed) => {
                 if !self.store.has(sealed.hash).await? {
+                    // Who made it has persisted it and hands it over again after a restart.
                     self.store.append(&sealed, false).await?;
                     self.found(&sealed);
                 }
@@ -329,6 +350,7 @@ impl<E: Runtime, N: Transport> Actor<E, N> {
                     && !self.store.has(hash).await?
                 {
                     self.store.append(&sealed, false).await?;
+                    self.unsynced_fetched = true;
                     // Its certificate came before it: a leader may include it now.
                     self.lanes.hold(&sealed.lane, hash);
                     self.wake.send_modify(|version| *version += 1);

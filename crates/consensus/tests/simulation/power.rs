@@ -1,15 +1,16 @@
 //! Power is cut: what a disk has not synced is gone, or torn.
 
 use crate::common::{Pen, check_agreement, plan, reach, run, running, shift, transaction, wan};
+use commonware_macros::select;
 use commonware_runtime::{
     Clock as _, Supervisor as _,
     deterministic::{self, FaultConfig, PartialWriteMode, WriteConfig},
 };
-use commonware_utils::probability;
+use commonware_utils::{NZU64, probability};
 use cortado_consensus::{
     events::Event, runtime::Runtime as _, scheme::CheapScheme, simulate::World,
 };
-use cortado_types::{B256, TimestampMs, View};
+use cortado_types::{B256, Height, TimestampMs, View};
 use std::{collections::BTreeMap, time::Duration};
 
 #[test]
@@ -56,6 +57,38 @@ fn a_seat_that_acknowledged_still_holds_the_body_after_a_power_cut() {
             reach(world.node(4), at + 3).await;
         }
         check_agreement(&world).await;
+    });
+}
+
+#[test]
+fn a_body_that_a_seat_fetched_is_still_there_after_a_power_cut() {
+    run(8, |context| async move {
+        let mut world = running::<CheapScheme>(&context, plan(4, 1), wan()).await;
+        reach(world.node(4), 4).await;
+        world.cut(&[3], &[4]).await;
+        context
+            .sleep(Duration::from_millis(
+                2_000 - context.now_ms().get() % 2_000,
+            ))
+            .await;
+        let mut pen = Pen::new(&world, 4, 0);
+        let anchor = world.node(4).finalized().state.anchor();
+        let lane = pen.cut(context.now_ms(), 2_000, anchor, true, vec![transaction(1)]);
+        let hash = lane.hash;
+        assert!(world.node(4).publish(lane).await);
+        while world.node(3).lane_block(hash).await.unwrap().is_none() {
+            context.sleep(Duration::from_millis(50)).await;
+        }
+        // It is nobody's turn to wait for this write, so it gets a moment.
+        context.sleep(Duration::from_secs(1)).await;
+        world.kill(3).await;
+        world.cut(&[3], &[0, 1, 2, 4]).await;
+        let again = world.start(3).await;
+        let found = select! {
+            found = again.lane_block(hash) => found.unwrap(),
+            _ = context.sleep(Duration::from_secs(5)) => None,
+        };
+        assert!(found.is_some(), "a final body is lost");
     });
 }
 
@@ -113,6 +146,7 @@ fn a_snapshot_carries_a_seat_over_blocks_that_were_pruned() {
         let mut plan = plan(4, 1);
         plan.tuning.snapshot_interval = 4;
         plan.tuning.block_retention = Some(2);
+        plan.tuning.blocks_per_file = NZU64!(4);
         let mut world = running::<CheapScheme>(&context, plan, wan()).await;
         reach(world.node(0), 4).await;
         let mut pen = Pen::new(&world, 4, 0);
@@ -127,6 +161,11 @@ fn a_snapshot_carries_a_seat_over_blocks_that_were_pruned() {
         )
         .await;
         let at = world.node(0).finalized().height().get();
+        let first = Height::new(1);
+        assert!(
+            world.node(0).block(first).await.is_none(),
+            "nothing was pruned"
+        );
         world.kill(0).await;
         let node = world.start(0).await;
         // Not from genesis: the snapshot is what it begins with.
@@ -204,11 +243,7 @@ async fn episode(context: deterministic::Context, memory: &mut Memory, length: D
     let newest = memory.chain.keys().next_back().copied().unwrap_or(0);
     reach(world.node(4), newest + 2).await;
     for (height, hash) in &memory.chain {
-        let again = world
-            .node(4)
-            .block(cortado_types::Height::new(*height))
-            .await
-            .unwrap();
+        let again = world.node(4).block(Height::new(*height)).await.unwrap();
         assert_eq!(again.hash(), *hash, "final block {height} changed");
     }
     let mut pen = Pen::new(&world, 4, 0);

@@ -1,9 +1,9 @@
-//! The same nodes on real sockets, disks and clocks. No story here measures time.
+//! Four seats and a proposer on real sockets, disks and clocks.
 
 use cortado_consensus::{
     engine::Tuning,
     events::Event,
-    host::{Host, HostConfig, HostError, identity_of},
+    host::{Host, HostConfig, identity_of},
     lanes::{Keep, LaneBlock, SealedLane},
     node::Role,
 };
@@ -21,10 +21,10 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-const ROLLUP: Namespace = Namespace::new(4_242);
-const SLOT_MS: u64 = 2_000;
+pub const ROLLUP: Namespace = Namespace::new(4_242);
+pub const SLOT_MS: u64 = 2_000;
 
-fn now() -> TimestampMs {
+pub fn now() -> TimestampMs {
     TimestampMs::new(
         SystemTime::now()
             .duration_since(UNIX_EPOCH)
@@ -34,15 +34,15 @@ fn now() -> TimestampMs {
 }
 
 /// Four seats and a proposer with their keys and addresses; each story has its own.
-struct Town {
-    genesis: Arc<Genesis>,
-    secrets: Vec<([u8; 32], SecretBls)>,
-    addresses: Vec<SocketAddr>,
-    lane_key: SigningKey,
+pub struct Town {
+    pub genesis: Arc<Genesis>,
+    pub secrets: Vec<([u8; 32], SecretBls)>,
+    pub addresses: Vec<SocketAddr>,
+    pub lane_key: SigningKey,
 }
 
 impl Town {
-    fn new(seed: u8) -> Self {
+    pub fn new(seed: u8) -> Self {
         let mut secrets: Vec<_> = (0..5u8)
             .map(|i| {
                 (
@@ -94,7 +94,7 @@ impl Town {
         }
     }
 
-    fn config(&self, i: usize, directory: &Path) -> HostConfig {
+    pub fn config(&self, i: usize, directory: &Path) -> HostConfig {
         let (identity, bls) = self.secrets[i].clone();
         let seats: BTreeMap<Identity, SocketAddr> = (0..4)
             .map(|seat| {
@@ -126,12 +126,12 @@ impl Town {
         }
     }
 
-    fn start(&self, i: usize, directory: &Path) -> Host {
+    pub fn start(&self, i: usize, directory: &Path) -> Host {
         block_on(Host::start(self.config(i, directory))).unwrap()
     }
 
     /// A lane block on the tip that `host` has final, with one transaction of `bytes` bytes.
-    fn lane(&self, host: &Host, bytes: usize) -> SealedLane {
+    pub fn lane(&self, host: &Host, bytes: usize) -> SealedLane {
         let state = host.node().finalized().state.clone();
         let tip = state.namespaces[&ROLLUP].tip;
         let time = now();
@@ -164,7 +164,7 @@ impl Town {
     }
 }
 
-fn reach(host: &Host, height: u64) {
+pub fn reach(host: &Host, height: u64) {
     block_on(async {
         let mut watch = host.node().watch();
         while watch.borrow_and_update().height().get() < height {
@@ -174,7 +174,7 @@ fn reach(host: &Host, height: u64) {
 }
 
 /// Publishes lane blocks until one is included: a slot may end under the first.
-fn include(town: &Town, proposer: &Host, bytes: usize) -> B256 {
+pub fn include(town: &Town, proposer: &Host, bytes: usize) -> B256 {
     block_on(async {
         loop {
             let mut events = proposer.node().events();
@@ -190,100 +190,4 @@ fn include(town: &Town, proposer: &Host, bytes: usize) -> B256 {
             }
         }
     })
-}
-
-#[test]
-fn real_sockets_carry_bodies_of_megabytes_into_final_blocks() {
-    let (town, directory) = (Town::new(10), tempfile::tempdir().unwrap());
-    let hosts: Vec<_> = (0..5).map(|i| town.start(i, directory.path())).collect();
-    let proposer = &hosts[4];
-    reach(proposer, 2);
-    let hash = include(&town, proposer, 3 << 20);
-    for host in &hosts {
-        let at = proposer.node().finalized().height();
-        reach(host, at.get());
-        let found = block_on(host.node().lane_block(hash)).unwrap().unwrap();
-        assert_eq!(found.lane.header.hash(), hash);
-        assert!(found.body.size() >= 3 << 20);
-    }
-    let newest = proposer.node().finalized();
-    let (height, certificate) = block_on(proposer.node().certificate(newest.height()))
-        .or_else(|| block_on(proposer.node().certificate(Height::new(1))))
-        .unwrap();
-    let block = block_on(proposer.node().block(height)).unwrap();
-    let seats = town.genesis.validate().unwrap();
-    certificate
-        .verify(
-            block.hash(),
-            town.genesis.chain_id,
-            block.inner().header.term,
-            &seats,
-        )
-        .unwrap();
-    for host in hosts {
-        block_on(host.stop());
-    }
-}
-
-#[test]
-fn a_town_that_stops_goes_on_where_it_was() {
-    let (town, directory) = (Town::new(30), tempfile::tempdir().unwrap());
-    let hosts: Vec<_> = (0..5).map(|i| town.start(i, directory.path())).collect();
-    reach(&hosts[4], 2);
-    let hash = include(&town, &hosts[4], 1_000);
-    let before: Vec<_> = hosts.iter().map(|host| host.node().finalized()).collect();
-    for host in hosts {
-        block_on(host.stop());
-    }
-    let hosts: Vec<_> = (0..5).map(|i| town.start(i, directory.path())).collect();
-    for (host, before) in hosts.iter().zip(&before) {
-        reach(host, before.height().get() + 1);
-        let again = block_on(host.node().block(before.height())).unwrap();
-        assert_eq!(again.hash(), before.block.hash());
-        assert!(block_on(host.node().lane_block(hash)).unwrap().is_some());
-    }
-    let more = include(&town, &hosts[4], 1_000);
-    assert_ne!(more, hash);
-    for host in hosts {
-        block_on(host.stop());
-    }
-}
-
-#[test]
-fn a_taken_port_and_a_foreign_directory_are_errors_with_names() {
-    let (town, directory) = (Town::new(50), tempfile::tempdir().unwrap());
-    let taken = TcpListener::bind(town.addresses[0]).unwrap();
-    let refused = block_on(Host::start(town.config(0, directory.path())));
-    assert!(matches!(refused, Err(HostError::Listen { .. })));
-    drop(taken);
-    let host = town.start(0, directory.path());
-    block_on(host.stop());
-    // The same directory under another genesis.
-    let mut config = town.config(0, directory.path());
-    let mut other = (*town.genesis).clone();
-    other.chain_id = ChainId::new(1);
-    config.genesis = Arc::new(other);
-    let error = block_on(Host::start(config)).err().unwrap().to_string();
-    assert!(
-        error.contains("data directory belongs to the chain with genesis"),
-        "{error}"
-    );
-}
-
-#[test]
-fn a_node_without_peers_starts_answers_and_stops() {
-    let (town, directory) = (Town::new(70), tempfile::tempdir().unwrap());
-    let host = town.start(0, directory.path());
-    assert_eq!(host.node().finalized().height(), Height::ZERO);
-    assert!(block_on(host.node().block(Height::new(1))).is_none());
-    assert!(
-        block_on(host.node().lane_block(B256::ZERO))
-            .unwrap()
-            .is_none()
-    );
-    assert!(
-        host.metrics()().contains("node_"),
-        "metrics have the node's label"
-    );
-    block_on(host.stop());
 }
