@@ -1,71 +1,26 @@
 //! The bare engine: simplex and marshal, four participants, 4 MiB blocks, real sockets and disk.
 
-use bytes::{BufMut, Bytes};
+use crate::payload::Payload;
+use bytes::Bytes;
 use commonware_actor::Feedback;
-use commonware_codec::{Buf, EncodeSize, Error, Read, Write};
 use commonware_consensus::{
-    Application, Block, Heightable, Reporter,
+    Application, Reporter,
     marshal::{Update, ancestry::Ancestry},
     simplex::types::{Activity, Context},
-    types::{Epoch, Height},
+    types::Epoch,
 };
-use commonware_cryptography::{Digested, Digestible, Hasher as _, Keccak256, Signer as _, ed25519};
+use commonware_cryptography::{Digested, Digestible as _, Signer as _, ed25519};
 use commonware_runtime::{Runner as _, Supervisor as _, tokio};
 use commonware_utils::{Acknowledgement as _, channel::mpsc};
 use cortado_consensus::{
     block::Digest,
     engine::{self, EngineLinks, Parts, Tuning},
-    network::tcp::{self, Tcp, TcpConfig},
+    network::tcp::{self, Tcp},
     scheme::BlsScheme,
     simulate::SimulatedScheme,
 };
 use futures::StreamExt as _;
 use std::{path::Path, time::Instant};
-
-#[derive(Clone)]
-struct Payload(u64, Digest, Bytes);
-
-impl Write for Payload {
-    fn write(&self, buf: &mut impl BufMut) {
-        (self.0, self.1, self.2.clone()).write(buf);
-    }
-}
-
-impl EncodeSize for Payload {
-    fn encode_size(&self) -> usize {
-        (self.0, self.1, self.2.clone()).encode_size()
-    }
-}
-
-impl Read for Payload {
-    type Cfg = ();
-
-    fn read_cfg(buf: &mut impl Buf, (): &()) -> Result<Self, Error> {
-        let payload = ((), (), (..=super::BODY_BYTES).into());
-        let (height, parent, bytes) = <(u64, Digest, Bytes)>::read_cfg(buf, &payload)?;
-        Ok(Self(height, parent, bytes))
-    }
-}
-
-impl Digestible for Payload {
-    type Digest = Digest;
-
-    fn digest(&self) -> Digest {
-        Keccak256::hash(&[&self.0.to_be_bytes(), &self.1.0, &self.2])
-    }
-}
-
-impl Heightable for Payload {
-    fn height(&self) -> Height {
-        Height::new(self.0)
-    }
-}
-
-impl Block for Payload {
-    fn parent(&self) -> Digest {
-        self.1
-    }
-}
 
 #[derive(Clone)]
 struct Node(mpsc::UnboundedSender<u64>, Bytes);
@@ -131,16 +86,7 @@ pub fn run(town: &super::Town, directory: &Path, blocks: u64) -> f64 {
         let (sender, mut finals) = mpsc::unbounded_channel();
         for (i, keys) in town.keys[..4].iter().enumerate() {
             let context = context.child("seat").with_attribute("index", i);
-            let network = TcpConfig {
-                namespace: b"bare".to_vec(),
-                listen: town.addresses[i],
-                seats: (0..4)
-                    .map(|i| (town.keys[i].peer(), town.addresses[i]))
-                    .collect(),
-                others: Default::default(),
-                allow_private: true,
-            };
-            let started = tcp::start(&context, keys.network.clone(), network);
+            let started = tcp::start(&context, keys.network.clone(), town.network(i));
             let (links, oracle, _) = started.expect("the network must start");
             let node = Node(sender.clone(), vec![7u8; super::BODY_BYTES].into());
             engine::start::<_, BlsScheme, Tcp, Payload, _, _, _, _>(
@@ -156,13 +102,7 @@ pub fn run(town: &super::Town, directory: &Path, blocks: u64) -> f64 {
                     blocker: oracle.clone(),
                     peers: oracle,
                 },
-                EngineLinks {
-                    votes: links.votes,
-                    certificates: links.certificates,
-                    resolver: links.resolver,
-                    blocks: links.blocks,
-                    backfill: links.backfill,
-                },
+                EngineLinks::from(links),
                 move |_| async move {
                     Parts {
                         application: node.clone(),

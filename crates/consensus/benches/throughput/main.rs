@@ -5,12 +5,14 @@
 //! ```
 
 mod bare;
+mod payload;
 
 use cortado_consensus::{
     engine::Tuning,
     events::Event,
     host::{Host, HostConfig, identity_of},
     lanes::{Keep, LaneBlock, SealedLane},
+    network::tcp::TcpConfig,
     node::Role,
     simulate::{self, FIRST_ROLLUP, Keys, Plan},
 };
@@ -41,6 +43,20 @@ struct Town {
     genesis: Arc<Genesis>,
     keys: Vec<Keys>,
     addresses: Vec<SocketAddr>,
+}
+
+impl Town {
+    /// The network of seat `i`, when there are only seats.
+    fn network(&self, i: usize) -> TcpConfig {
+        let seats = self.keys[..4].iter().map(Keys::peer);
+        TcpConfig {
+            namespace: b"bare".to_vec(),
+            listen: self.addresses[i],
+            seats: seats.zip(self.addresses.iter().copied()).collect(),
+            others: Default::default(),
+            allow_private: true,
+        }
+    }
 }
 
 fn now() -> u64 {
