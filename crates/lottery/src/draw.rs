@@ -3,8 +3,8 @@
 use sha2::{Digest, Sha256};
 
 use crate::amount::Sum;
-use crate::batch::{Member, TicketId};
-use crate::index::{Entry, Index, PoolIndex};
+use crate::batch::{BUNDLE_MEMBERS_MAX, Member, TicketId};
+use crate::index::{Entry, Guess, Index, PoolIndex};
 use crate::prefix::Prefix;
 use crate::uniform::{Beacon, DRAW_TAG, STANDBY_TAG, Seed, uniform};
 
@@ -74,14 +74,18 @@ pub fn transcript_hash(draws: &[Draw]) -> [u8; 32] {
 #[derive(Debug)]
 pub struct Lottery<'a> {
     index: &'a Index,
-    /// Stakes of live pools; everything else is 0.
+    /// Stakes of live pools; a pool that has left the urn is 0.
     live: Prefix,
-    /// Whether each pool has left the urn.
-    gone: Vec<bool>,
     /// Whether each namespace is in the bundle of the present draw; all false between draws.
     in_bundle: Vec<bool>,
+    /// The ball of each draw within its pool, then that of its standby.
+    balls: Vec<Option<u128>>,
+    /// Where each of those balls may be.
+    guesses: Vec<Option<Guess>>,
     /// The holder's own entries in the pool of the present draw.
     own: Vec<Entry>,
+    /// Members that a pool shares with the present bundle.
+    common: Vec<u32>,
 }
 
 impl<'a> Lottery<'a> {
@@ -90,9 +94,11 @@ impl<'a> Lottery<'a> {
         Self {
             index,
             live: index.prefix().clone(),
-            gone: vec![false; index.pools()],
             in_bundle: vec![false; index.namespaces()],
+            balls: Vec::new(),
+            guesses: Vec::new(),
             own: Vec::new(),
+            common: vec![0; BUNDLE_MEMBERS_MAX],
         }
     }
 
@@ -104,15 +110,17 @@ impl<'a> Lottery<'a> {
     /// Draws one slot from its seed.
     pub fn draw_with(&mut self, seed: Seed, slot: u64) -> Assignment {
         self.live.copy_from(self.index.prefix());
-        self.gone.fill(false);
         let mut revenue = vec![Sum::ZERO; self.index.namespaces()];
-        let mut draws = Vec::new();
+        // As many as the slot before had: about right.
+        let mut draws = Vec::with_capacity(self.balls.len());
+        self.balls.clear();
         let mut live = self.index.total();
         while live > Sum::ZERO {
             let draw = self.step(seed, draws.len() as u32, live, &mut revenue);
             live -= draw.pot;
             draws.push(draw);
         }
+        self.name_tickets(seed, &mut draws);
         let assignment = Assignment {
             slot,
             seed,
@@ -123,32 +131,58 @@ impl<'a> Lottery<'a> {
         assignment
     }
 
-    /// Draws a ball, removes the pools its bundle knocks out and shares the pot.
+    /// Draws a ball, removes the pools its bundle knocks out and shares the pot. Who owns the
+    /// ball in its pool changes nothing of that and is left open.
     fn step(&mut self, seed: Seed, k: u32, live: Sum, revenue: &mut [Sum]) -> Draw {
         let u = uniform(DRAW_TAG, seed, k, live.get());
         let (position, before) = self.live.find(u);
         let pool = PoolIndex::new(position as u32);
-        let holder = self.index.ticket_at(pool, u - before);
-        let standby = self.standby(seed, k, pool, holder);
-        let pot = self.knock_out(pool, revenue);
+        self.balls.push(Some(u - before));
         Draw {
             k,
             live,
             u: Sum::new(u),
             pool,
-            ticket: holder.id,
-            pot,
-            standby,
+            ticket: TicketId::default(),
+            pot: self.knock_out(pool, revenue),
+            standby: None,
         }
     }
 
-    /// A second ball of the same pool, the holder's owner left out.
-    fn standby(&mut self, seed: Seed, k: u32, pool: PoolIndex, holder: Entry) -> Option<TicketId> {
+    /// Finds holders and standbys. Tickets are too many for any cache, so the memory of all draws
+    /// is asked for first and used afterwards.
+    fn name_tickets(&mut self, seed: Seed, draws: &mut [Draw]) {
+        self.guess(draws);
+        for (at, draw) in draws.iter_mut().enumerate() {
+            let Some((ball, guess)) = self.balls[at].zip(self.guesses[at]) else {
+                continue;
+            };
+            let holder = self.index.ticket_from(draw.pool, ball, guess);
+            draw.ticket = holder.id;
+            self.balls[at] = self.standby_ball(seed, draw.k, draw.pool, holder);
+        }
+        self.guess(draws);
+        for ((draw, ball), guess) in draws.iter_mut().zip(&self.balls).zip(&self.guesses) {
+            let found = |(ball, guess)| self.index.ticket_from(draw.pool, ball, guess).id;
+            draw.standby = ball.zip(*guess).map(found);
+        }
+    }
+
+    fn guess(&mut self, draws: &[Draw]) {
+        let look = |(draw, ball): (&Draw, &Option<u128>)| {
+            ball.map(|ball| self.index.guess(draw.pool, ball))
+        };
+        self.guesses.clear();
+        self.guesses.extend(draws.iter().zip(&self.balls).map(look));
+    }
+
+    /// A second ball of the same pool, the holder's owner left out; `None` if nobody else is in.
+    fn standby_ball(&mut self, seed: Seed, k: u32, pool: PoolIndex, holder: Entry) -> Option<u128> {
         self.index.entries_of(pool, holder.owner, &mut self.own);
         let others = self.index.stake(pool) - self.own.iter().map(|entry| entry.stake).sum::<Sum>();
         (others > Sum::ZERO).then(|| {
             let ball = uniform(STANDBY_TAG, seed, k, others.get());
-            self.index.ticket_without(pool, &self.own, ball).id
+            Index::ball_without(&self.own, ball)
         })
     }
 
@@ -163,11 +197,11 @@ impl<'a> Lottery<'a> {
         let mut pot = 0u128;
         for &member in bundle {
             for &knocked in self.index.touching(member) {
-                if core::mem::replace(&mut self.gone[knocked.at()], true) {
+                // Pools have stake, so only those that left the urn have none.
+                let stake = self.live.take(knocked.at());
+                if stake == 0 {
                     continue;
                 }
-                let stake = self.index.stake(knocked).get();
-                self.live.subtract(knocked.at(), stake);
                 pot += stake;
                 if bundle.len() > 1 {
                     self.share(stake, self.index.members(knocked), revenue);
@@ -186,16 +220,22 @@ impl<'a> Lottery<'a> {
     }
 
     /// Splits a stake over those of its members that are in the present bundle.
-    fn share(&self, stake: u128, members: &[Member], revenue: &mut [Sum]) {
-        let common = || {
-            members
-                .iter()
-                .filter(|member| self.in_bundle[member.get() as usize])
-        };
-        let (quotient, remainder) = divide(stake, common().count());
-        for (at, member) in common().enumerate() {
+    fn share(&mut self, stake: u128, members: &[Member], revenue: &mut [Sum]) {
+        // Whether a member is in the bundle cannot be predicted, so each is written down and only
+        // those that are move the end on: cheaper than a branch gone wrong.
+        let mut count = 0;
+        for member in members {
+            self.common[count] = member.get();
+            count += usize::from(self.in_bundle[member.get() as usize]);
+        }
+        if let [only] = self.common[..count] {
+            revenue[only as usize] += Sum::new(stake);
+            return;
+        }
+        let (quotient, remainder) = divide(stake, count);
+        for (at, &member) in self.common[..count].iter().enumerate() {
             let odd = u128::from(at < remainder);
-            revenue[member.get() as usize] += Sum::new(quotient + odd);
+            revenue[member as usize] += Sum::new(quotient + odd);
         }
     }
 

@@ -42,6 +42,22 @@ pub struct Entry {
     pub stake: Gwei,
 }
 
+/// A ticket as it is kept: half a cache line.
+#[derive(Clone, Copy, Debug, Default)]
+struct Row {
+    /// Cumulative stake within the pool, this ticket included.
+    end: u128,
+    id: TicketId,
+    owner: OwnerId,
+}
+
+/// Where a ball may be: the row that would own it if all tickets of the pool were equal.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Guess {
+    at: u32,
+    end: u128,
+}
+
 /// All pools with positive stake of a batch, ready to be drawn from.
 ///
 /// - Pools are distinct and strictly increasing as lists; every pool has at least one ticket.
@@ -53,19 +69,29 @@ pub struct Index {
     /// Members of pool `p` are `members[member_starts[p]..member_starts[p + 1]]`.
     member_starts: Vec<u32>,
     members: Vec<Member>,
-    /// Tickets of pool `p` are at `ticket_starts[p]..ticket_starts[p + 1]` of the three columns.
-    /// Owners stand apart because the standby draw reads only them, for the whole pool.
+    /// Tickets of pool `p` are `rows[ticket_starts[p]..ticket_starts[p + 1]]`.
     ticket_starts: Vec<u32>,
-    ids: Vec<TicketId>,
-    owners: Vec<OwnerId>,
-    /// Cumulative stake within the pool, this ticket included.
-    ends: Vec<u128>,
+    /// One ticket per row: whoever finds one wants all of it, and a slot reads few of them, each
+    /// from memory that no cache holds.
+    rows: Vec<Row>,
+    /// 16 mixed bits of the owner of each row. The standby draw looks for one owner in the whole
+    /// pool; this passes over nearly all others in a sixteenth of the memory.
+    marks: Vec<u16>,
     stakes: Vec<u128>,
     /// Pools that contain namespace `i`, ascending.
     touching_starts: Vec<u32>,
     touching: Vec<PoolIndex>,
     prefix: Prefix,
     total: Sum,
+}
+
+/// How many owners' marks are compared before looking at the result.
+const MARKS_AT_ONCE: usize = 32;
+
+/// The mark of an owner. Equal marks of different owners only cost a look at the owner itself.
+fn mark(owner: OwnerId) -> u16 {
+    // The golden ratio in 64 bits spreads consecutive ids over the top bits.
+    (owner.get().wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 48) as u16
 }
 
 /// Bundle positions that carry no ticket.
@@ -92,25 +118,28 @@ impl Index {
         for pool in 0..pools {
             ticket_starts[pool + 1] += ticket_starts[pool];
         }
-        let mut rows = vec![(TicketId::default(), OwnerId::default(), 0u64); batch.tickets().len()];
+        let mut rows = vec![Row::default(); batch.tickets().len()];
         let mut next = ticket_starts.clone();
         for ticket in batch.tickets() {
             let slot = &mut next[pool_of[ticket.bundle.get() as usize] as usize];
-            rows[*slot as usize] = (ticket.id, ticket.owner, ticket.stake.get());
+            rows[*slot as usize] = Row {
+                end: ticket.stake.get().into(),
+                id: ticket.id,
+                owner: ticket.owner,
+            };
             *slot += 1;
         }
         let mut stakes = Vec::with_capacity(pools);
-        let mut ends = Vec::with_capacity(rows.len());
         for pool in 0..pools {
             let rows = &mut rows[ticket_starts[pool] as usize..ticket_starts[pool + 1] as usize];
-            if !rows.is_sorted_by_key(|row| row.0) {
-                rows.sort_unstable_by_key(|row| row.0);
+            if !rows.is_sorted_by_key(|row| row.id) {
+                rows.sort_unstable_by_key(|row| row.id);
             }
             let mut sum = 0u128;
-            ends.extend(rows.iter().map(|row| {
-                sum += u128::from(row.2);
-                sum
-            }));
+            for row in rows {
+                sum += row.end;
+                row.end = sum;
+            }
             stakes.push(sum);
         }
 
@@ -120,12 +149,11 @@ impl Index {
             reserves: batch.reserves().to_vec(),
             prefix: Prefix::new(stakes.clone()),
             total: Sum::new(stakes.iter().sum()),
-            ids: rows.iter().map(|row| row.0).collect(),
-            owners: rows.iter().map(|row| row.1).collect(),
+            marks: rows.iter().map(|row| mark(row.owner)).collect(),
+            rows,
             member_starts,
             members,
             ticket_starts,
-            ends,
             stakes,
             touching_starts,
             touching,
@@ -144,7 +172,7 @@ impl Index {
 
     /// How many tickets there are.
     pub fn tickets(&self) -> usize {
-        self.ids.len()
+        self.rows.len()
     }
 
     /// Sum of all stakes.
@@ -204,20 +232,59 @@ impl Index {
     /// A ticket of a pool by its id.
     pub fn ticket(&self, pool: PoolIndex, id: TicketId) -> Option<Entry> {
         let range = self.ticket_range(pool);
-        let offset = self.ids[range.clone()].binary_search(&id).ok()?;
+        let offset = self.rows[range.clone()]
+            .binary_search_by_key(&id, |row| row.id)
+            .ok()?;
         Some(self.entry(pool, range.start + offset))
     }
 
-    /// The ticket that owns ball `offset` of a pool (`offset < S_B`).
-    pub(crate) fn ticket_at(&self, pool: PoolIndex, offset: u128) -> Entry {
+    /// A first look for ball `offset` of a pool (`offset < S_B`). Apart from the search because
+    /// looks for many balls do not wait for each other's memory, where searches do.
+    pub(crate) fn guess(&self, pool: PoolIndex, offset: u128) -> Guess {
         let range = self.ticket_range(pool);
-        let at = range.start + self.ends[range].partition_point(|&end| end <= offset);
-        self.entry(pool, at)
+        let stake = self.stakes[pool.at()];
+        // The top 32 bits are enough for a guess, and a product with a count fits 64 bits.
+        let shift = u128::BITS.saturating_sub(stake.leading_zeros() + u32::BITS);
+        let (part, whole) = ((offset >> shift) as u64, (stake >> shift) as u64);
+        let count = range.len() as u64;
+        let at = range.start + (part * count / whole).min(count - 1) as usize;
+        Guess {
+            at: at as u32,
+            end: self.rows[at].end,
+        }
     }
 
-    /// The ticket that owns ball `offset` of a pool once the tickets of `owner` are left out;
-    /// `own` are their entries, ascending, and `offset` is below what remains.
-    pub(crate) fn ticket_without(&self, pool: PoolIndex, own: &[Entry], offset: u128) -> Entry {
+    /// The ticket that owns ball `offset` of a pool (`offset < S_B`), searched from a guess with
+    /// doubling steps: one or two cache lines where tickets are alike, and never more than twice
+    /// the steps of halving.
+    pub(crate) fn ticket_from(&self, pool: PoolIndex, offset: u128, guess: Guess) -> Entry {
+        let range = self.ticket_range(pool);
+        let guessed = guess.at as usize;
+        let mut step = 1;
+        let (mut low, mut high) = (range.start, guessed);
+        if guess.end <= offset {
+            (low, high) = (guessed + 1, range.end - 1);
+            while low + step < high && self.rows[low + step - 1].end <= offset {
+                low += step;
+                step *= 2;
+            }
+            high = high.min(low + step);
+        } else {
+            while high - low > step && self.rows[high - step].end > offset {
+                high -= step;
+                step *= 2;
+            }
+            low = low.max(high.saturating_sub(step));
+        }
+        self.entry(
+            pool,
+            low + self.rows[low..high].partition_point(|row| row.end <= offset),
+        )
+    }
+
+    /// The ball of a pool that is ball `offset` of what remains without some tickets; `own` are
+    /// their entries, ascending, and `offset` is below what remains.
+    pub(crate) fn ball_without(own: &[Entry], offset: u128) -> u128 {
         let mut ball = offset;
         for entry in own {
             if ball < entry.start.get() {
@@ -225,20 +292,29 @@ impl Index {
             }
             ball += u128::from(entry.stake.get());
         }
-        self.ticket_at(pool, ball)
+        ball
     }
 
     /// Collects the entries of one owner in a pool.
     pub(crate) fn entries_of(&self, pool: PoolIndex, owner: OwnerId, into: &mut Vec<Entry>) {
         into.clear();
         let range = self.ticket_range(pool);
-        let owners = self.owners[range.clone()].iter();
-        into.extend(
-            range
-                .zip(owners)
-                .filter(|(_, is)| **is == owner)
-                .map(|(at, _)| self.entry(pool, at)),
-        );
+        let wanted = mark(owner);
+        for (first, marks) in (range.start..)
+            .step_by(MARKS_AT_ONCE)
+            .zip(self.marks[range].chunks(MARKS_AT_ONCE))
+        {
+            // Without a way out of the loop it compiles to a few wide comparisons.
+            if !marks
+                .iter()
+                .fold(false, |any, mark| any | (*mark == wanted))
+            {
+                continue;
+            }
+            let hits = (first..).zip(marks).filter(|(_, mark)| **mark == wanted);
+            let hits = hits.filter(|(at, _)| self.rows[*at].owner == owner);
+            into.extend(hits.map(|(at, _)| self.entry(pool, at)));
+        }
     }
 
     pub(crate) fn prefix(&self) -> &Prefix {
@@ -251,13 +327,18 @@ impl Index {
 
     fn entry(&self, pool: PoolIndex, at: usize) -> Entry {
         let first = self.ticket_starts[pool.at()] as usize;
-        let start = if at == first { 0 } else { self.ends[at - 1] };
+        let start = if at == first {
+            0
+        } else {
+            self.rows[at - 1].end
+        };
+        let Row { end, id, owner } = self.rows[at];
         Entry {
-            id: self.ids[at],
-            owner: self.owners[at],
+            id,
+            owner,
             start: Sum::new(start),
             // The difference of two neighbours is the u64 it was summed from.
-            stake: Gwei::new((self.ends[at] - start) as u64),
+            stake: Gwei::new((end - start) as u64),
         }
     }
 }

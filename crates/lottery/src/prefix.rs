@@ -4,7 +4,7 @@
 mod tests;
 
 /// Children of a node. A draw removes many pools and finds one, so the tree is wide: with 32, up
-/// to 2^15 pools need three subtractions to remove and about fifty additions to find, about a
+/// to 2^15 pools need two subtractions to remove and about fifty additions to find, about a
 /// quarter of a binary (Fenwick) tree's work in a whole slot.
 const WIDTH: usize = 32;
 
@@ -34,13 +34,22 @@ impl Prefix {
         }
     }
 
-    /// Subtracts from the value at a position.
-    pub(crate) fn subtract(&mut self, position: usize, amount: u128) {
-        let mut at = position;
-        for level in &mut self.levels {
-            level[at] -= amount;
-            at /= WIDTH;
+    /// Sets the value at a position to zero and returns what it was: one look at a position that
+    /// is zero already, which is most of them in a draw.
+    pub(crate) fn take(&mut self, position: usize) -> u128 {
+        let (values, sums) = self
+            .levels
+            .split_first_mut()
+            .expect("there is a first level");
+        let amount = core::mem::take(&mut values[position]);
+        if amount > 0 {
+            let mut at = position;
+            for level in sums {
+                at /= WIDTH;
+                level[at] -= amount;
+            }
         }
+        amount
     }
 
     /// The position whose interval contains `ball`, and the sum before it.

@@ -43,9 +43,11 @@ proptest! {
             for entry in index.entries(pool) {
                 prop_assert_eq!(entry.start, start);
                 prop_assert_eq!(index.ticket(pool, entry.id), Some(entry));
-                prop_assert_eq!(index.ticket_at(pool, start.get()), entry);
+                let first = index.guess(pool, start.get());
+                prop_assert_eq!(index.ticket_from(pool, start.get(), first), entry);
                 start += entry.stake.into();
-                prop_assert_eq!(index.ticket_at(pool, start.get() - 1), entry);
+                let last = start.get() - 1;
+                prop_assert_eq!(index.ticket_from(pool, last, index.guess(pool, last)), entry);
                 tickets += 1;
             }
             prop_assert_eq!(start, index.stake(pool));
@@ -59,6 +61,29 @@ proptest! {
             for pool in index.touching(namespace) {
                 prop_assert!(index.members(*pool).contains(&namespace));
             }
+        }
+    }
+}
+
+/// Stakes as unlike as can be, so that guesses are far off on either side.
+#[test]
+fn every_ticket_of_a_lopsided_pool_is_found_by_its_first_and_last_ball() {
+    let stakes = |at: u64| match at {
+        0..60 => 1,
+        60 => u64::MAX,
+        61..200 => at * at,
+        _ => u64::MAX >> (at - 200),
+    };
+    let tickets: Vec<(u64, u32, u64)> = (0..260).map(|at| (at, 0, stakes(at))).collect();
+    let index = Index::new(&batch(&[0], &[&[0]], &tickets));
+    let pool = PoolIndex::new(0);
+    for entry in index.entries(pool) {
+        let (first, stake) = (entry.start.get(), u128::from(entry.stake.get()));
+        for ball in [first, first + stake - 1] {
+            assert_eq!(
+                index.ticket_from(pool, ball, index.guess(pool, ball)),
+                entry
+            );
         }
     }
 }

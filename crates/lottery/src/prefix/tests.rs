@@ -22,7 +22,7 @@ proptest! {
         let mut tree = fresh.clone();
         for index in removed {
             let at = index.index(live.len());
-            tree.subtract(at, live[at]);
+            prop_assert_eq!(tree.take(at), live[at]);
             live[at] = 0;
         }
         let total: u128 = live.iter().sum();
