@@ -19,6 +19,7 @@ use crate::index::{Index, PoolIndex};
 mod dual;
 mod exact;
 mod local;
+mod patch;
 
 pub use dual::improve_prices;
 pub use exact::{NodeLimit, solve_exact};

@@ -24,7 +24,7 @@ pub(super) struct AuctionArgs {
     #[arg(long, default_value_t = 1_000_000)]
     nodes: u64,
     /// Steps of the local search.
-    #[arg(long, default_value_t = 200_000)]
+    #[arg(long, default_value_t = 40_000)]
     steps: u64,
     /// Rows shown.
     #[arg(long, default_value_t = 30)]

@@ -7,7 +7,7 @@ use super::Auction;
 use crate::amount::{Gwei, Sum};
 
 /// Bids are scaled to this many bits, so that sums over all bids of an auction fit an `i64`.
-const SCALED_BITS: u32 = 40;
+pub(super) const SCALED_BITS: u32 = 40;
 /// Directions are kept in 256ths.
 const DIRECTION_UNIT: i64 = 256;
 /// Part of the last direction that is kept, in tenths.
@@ -92,10 +92,10 @@ fn settle(auction: &Auction, prices: &mut [Gwei]) {
 
 /// Shift that brings the greatest bid to [`SCALED_BITS`] bits.
 #[derive(Clone, Copy)]
-struct Scale(i32);
+pub(super) struct Scale(i32);
 
 impl Scale {
-    fn of(auction: &Auction) -> Self {
+    pub(super) fn of(auction: &Auction) -> Self {
         let greatest = auction
             .bids()
             .iter()
@@ -105,7 +105,7 @@ impl Scale {
         Self(SCALED_BITS as i32 - (64 - greatest.leading_zeros()) as i32)
     }
 
-    fn down(self, amount: u128) -> i64 {
+    pub(super) fn down(self, amount: u128) -> i64 {
         let scaled = if self.0 >= 0 {
             amount << self.0
         } else {

@@ -10,7 +10,7 @@ use super::{Auction, Packing, solve};
 use crate::amount::Sum;
 
 /// Steps of the local search that finds the first packing.
-const WARM_STEPS: u64 = 20_000;
+const WARM_STEPS: u64 = 1_000;
 /// Price improvements at every node: enough to follow the branching.
 const NODE_ROUNDS: u32 = 12;
 /// Largest component that is tried; also the depth of the search.

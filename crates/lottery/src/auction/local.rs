@@ -1,5 +1,7 @@
 //! Greedy and local search: good packings of large auctions.
 
+use super::dual::{SCALED_BITS, Scale};
+use super::patch::{Outcome, PATCH_NAMESPACES_MAX, Patch};
 use super::{Auction, Packing, improve_prices};
 use crate::amount::{Gwei, Sum};
 use crate::mix::Mix;
@@ -20,9 +22,20 @@ pub struct Solution {
 /// Rounds of price improvement before and after the search.
 const PRICE_ROUNDS: u32 = 3_000;
 
-/// A step may at first lose up to this part of an average winner's bid. Chosen for market size,
-/// where more heat wastes the steps; small auctions have [`solve_exact`](super::solve_exact).
-const HEAT_DIVISOR: i128 = 6;
+/// Namespaces a patch aims to free: at first, and within which bounds it learns.
+const REACH_START: usize = 40;
+const REACH_MIN: usize = 5;
+const REACH_MAX: usize = 450;
+/// Patches grow by a namespace after this many that were searched to the end, and shrink by one
+/// after each that was not, so that about a fifth is not.
+const GROW_AFTER: u32 = 4;
+/// Searches that are begun. They end far apart where bids are long (two percent on routes), and
+/// the better ones show early.
+const TRIALS: u64 = 4;
+/// Bids tried to make a patch larger.
+const GROW_TRIES: u32 = 60;
+/// The search ends when this part of its steps in a row was in vain.
+const PATIENCE_DIVISOR: u64 = 4;
 
 /// Takes bids in falling order of bid over price as long as they fit.
 ///
@@ -59,16 +72,35 @@ pub fn greedy(auction: &Auction, prices: &[Gwei]) -> Packing {
     Packing { bids }
 }
 
-/// Prices, greedy, then `steps` steps of local search from `seed`, then prices again for the
-/// certificate. The same arguments give the same solution.
+/// Prices, greedy, then local search from `seed`, then prices again for the certificate. A step
+/// frees a patch of the packing and packs it anew as well as it can; there are at most `steps`,
+/// half of them in [`TRIALS`] searches of which the best goes on with the other half.
+/// The same arguments give the same solution.
 pub fn solve(auction: &Auction, steps: u64, seed: u64) -> Solution {
     let value = |packing: &Packing| auction.value(packing).expect("built from disjoint bids");
     let even = improve_prices(auction, None, Sum::ZERO, 0).0;
     let rough = value(&greedy(auction, &even));
     let (prices, bound) = improve_prices(auction, Some(&even), rough, PRICE_ROUNDS);
     let start = greedy(auction, &prices);
-    let gap = bound - value(&start);
-    let packing = Search::new(auction, &prices, &start).run(gap.get(), steps, seed);
+    let mut random = Mix::new(seed);
+    let fresh = Search::new(auction, &prices, &start);
+    let trial = |_| {
+        let mut search = fresh.clone();
+        search.run(bound, steps / (2 * TRIALS), &mut random);
+        search
+    };
+    let mut search = (0..TRIALS)
+        .map(trial)
+        .reduce(|best, other| {
+            if other.value > best.value {
+                other
+            } else {
+                best
+            }
+        })
+        .expect("there is a trial");
+    search.run(bound, steps / 2, &mut random);
+    let packing = search.packing();
     let value = value(&packing);
     let (prices, bound) = improve_prices(auction, Some(&prices), value, PRICE_ROUNDS);
     Solution {
@@ -81,78 +113,201 @@ pub fn solve(auction: &Auction, steps: u64, seed: u64) -> Solution {
 
 /// No bid holds the namespace.
 const FREE: u32 = u32::MAX;
+/// The namespace is not in the patch.
+const OUTSIDE: u32 = u32::MAX;
 
+#[derive(Clone)]
 struct Search<'a> {
     auction: &'a Auction,
-    /// `b_B − y(B)`: how much a bid pays beyond the going prices.
-    surplus: Vec<i128>,
+    scale: Scale,
+    /// Scaled amounts and prices.
+    amounts: Vec<i64>,
+    prices: Vec<i64>,
+    /// `y(B) − b_B`: how much a bid pays below the going prices.
+    deficits: Vec<i64>,
+    /// Bids on each namespace by rising deficit.
+    touching: Vec<Vec<u32>>,
+    /// Every bid once, at its least wanted member: a bid is free only if that member is.
+    led: Vec<Vec<u32>>,
     holder: Vec<u32>,
-    value: i128,
-    removed: Vec<u32>,
-    inserted: Vec<u32>,
-    refill: Vec<u32>,
+    value: i64,
+    /// Position of each namespace in the patch.
+    place: Vec<u32>,
+    patch: Patch,
 }
 
 impl<'a> Search<'a> {
     fn new(auction: &'a Auction, prices: &[Gwei], start: &Packing) -> Self {
-        let surplus = (0..auction.bids().len() as u32)
+        let scale = Scale::of(auction);
+        // No price above the greatest bid is of use, and sums of these fit.
+        let price = |price: &Gwei| scale.down(price.get().into()).min(1 << SCALED_BITS);
+        let prices: Vec<i64> = prices.iter().map(price).collect();
+        let bids = 0..auction.bids().len() as u32;
+        let amounts: Vec<i64> = bids
+            .clone()
+            .map(|bid| scale.down(auction.amount(bid).into()))
+            .collect();
+        let deficits: Vec<i64> = bids
+            .clone()
             .map(|bid| {
-                let price = auction
-                    .members(bid)
-                    .map(|member| i128::from(prices[member].get()));
-                i128::from(auction.amount(bid)) - price.sum::<i128>()
+                let price: i64 = auction.members(bid).map(|member| prices[member]).sum();
+                price - amounts[bid as usize]
             })
             .collect();
+        let namespaces = auction.namespaces();
+        let mut led = vec![Vec::new(); namespaces];
+        for bid in bids {
+            let least = auction
+                .members(bid)
+                .min_by_key(|&member| auction.touching(member).len());
+            led[least.expect("a bid has members")].push(bid);
+        }
+        let by_deficit = |namespace| {
+            let mut bids = auction.touching(namespace).to_vec();
+            bids.sort_unstable_by_key(|&bid| (deficits[bid as usize], bid));
+            bids
+        };
+        let touching = (0..namespaces).map(by_deficit).collect();
         let mut search = Self {
             auction,
-            surplus,
-            holder: vec![FREE; auction.namespaces()],
+            scale,
+            amounts,
+            prices,
+            deficits,
+            touching,
+            led,
+            holder: vec![FREE; namespaces],
             value: 0,
-            removed: Vec::new(),
-            inserted: Vec::new(),
-            refill: Vec::new(),
+            place: vec![OUTSIDE; namespaces],
+            patch: Patch::default(),
         };
         start.bids.iter().for_each(|&bid| search.insert(bid));
         search
     }
 
-    /// Forces bids in, one per step, refills what their victims leave free, and keeps the result
-    /// if it lost no more than a threshold that falls to zero. No bid whose deficit exceeds the
-    /// gap can be part of a better packing, so only the others are tried, the best most often.
-    fn run(mut self, gap: u128, steps: u64, seed: u64) -> Packing {
-        let gap = i128::try_from(gap).unwrap_or(i128::MAX);
-        let mut order: Vec<u32> = (0..self.surplus.len() as u32)
-            .filter(|&bid| self.surplus[bid as usize] >= -gap)
+    /// Repacks patches until none of a long row got better. A patch is what a bid takes from its
+    /// present holders, and what further bids on those namespaces would take from theirs. No bid
+    /// whose deficit exceeds the gap can be part of a better packing, so patches start only from
+    /// the others: in turn from one of the best, and from one where the packing loses much.
+    fn run(&mut self, bound: Sum, steps: u64, random: &mut Mix) {
+        let gap = self.scale.down(bound.get()) - self.value;
+        let mut order: Vec<u32> = (0..self.amounts.len() as u32)
+            .filter(|&bid| self.deficits[bid as usize] <= gap)
             .collect();
-        order.sort_by_key(|&bid| (-self.surplus[bid as usize], bid));
-        let mut best = (self.value, self.packing());
-        let start_bids = best.1.bids.len();
-        if order.is_empty() {
-            return best.1;
-        }
-        let mut random = Mix::new(seed);
-        let average = self.value / (start_bids as i128).max(1);
-        for step in 0..steps {
-            let count = order.len() as u64;
-            // Thrice below a random bound: the best tenth gets six in ten tries.
-            let rank = (0..3).fold(count, |bound, _| random.below(bound.max(1)));
-            let bid = order[rank as usize];
-            if self.holder_is(bid) {
+        order.sort_unstable_by_key(|&bid| (self.deficits[bid as usize], bid));
+        let (mut reach, mut finished, mut in_vain) = (REACH_START, 0, 0);
+        for _ in 0..steps {
+            if order.is_empty() || in_vain > steps / PATIENCE_DIVISOR {
+                break;
+            }
+            in_vain += 1;
+            let first = if random.below(2) == 0 {
+                pick(&order, 3, random)
+            } else {
+                let one = random.below(self.holder.len() as u64) as usize;
+                let other = random.below(self.holder.len() as u64) as usize;
+                let lossy = if self.loss(one) > self.loss(other) {
+                    one
+                } else {
+                    other
+                };
+                pick(&self.touching[lossy], 2, random)
+            };
+            let Some(first) = first.filter(|&bid| !self.is_held(bid)) else {
+                continue;
+            };
+            let before = self.value;
+            let removed = self.free(first, reach, random);
+            let (outcome, better) = self.repack(before - self.value);
+            if better.is_some() {
+                in_vain = 0;
+            }
+            let inserted = better.as_ref().unwrap_or(&removed);
+            inserted.iter().for_each(|&bid| self.insert(bid));
+            if outcome == Outcome::GivenUp {
+                reach = (reach - 1).max(REACH_MIN);
                 continue;
             }
-            let before = self.value;
-            self.force(bid);
-            let threshold = average * i128::from(steps - step) / (HEAT_DIVISOR * i128::from(steps));
-            if self.value < before - threshold * i128::from(random.below(256)) / 256 {
-                self.undo();
-            } else if self.value > best.0 {
-                best = (self.value, self.packing());
+            finished += 1;
+            if finished % GROW_AFTER == 0 {
+                reach = (reach + 1).min(REACH_MAX);
             }
         }
-        best.1
     }
 
-    fn holder_is(&self, bid: u32) -> bool {
+    /// What the packing loses on a namespace, compared with its price.
+    fn loss(&self, namespace: usize) -> i64 {
+        match self.holder[namespace] {
+            FREE => self.prices[namespace],
+            bid => self.deficits[bid as usize] / self.auction.members(bid).len() as i64,
+        }
+    }
+
+    /// Empties a patch of about `reach` namespaces around a bid; returns the bids it held.
+    fn free(&mut self, first: u32, reach: usize, random: &mut Mix) -> Vec<u32> {
+        let (mut removed, mut freed) = (Vec::new(), Vec::new());
+        self.evict(first, &mut removed, &mut freed);
+        for _ in 0..GROW_TRIES {
+            if freed.is_empty() || freed.len() >= reach {
+                break;
+            }
+            let at = freed[random.below(freed.len() as u64) as usize];
+            if let Some(bid) = pick(&self.touching[at], 2, random) {
+                self.evict(bid, &mut removed, &mut freed);
+            }
+        }
+        removed
+    }
+
+    /// Removes everything that overlaps a bid.
+    fn evict(&mut self, bid: u32, removed: &mut Vec<u32>, freed: &mut Vec<usize>) {
+        for member in self.auction.members(bid) {
+            let holder = self.holder[member];
+            if holder != FREE {
+                self.remove(holder);
+                removed.push(holder);
+                freed.extend(self.auction.members(holder));
+            }
+        }
+    }
+
+    /// The best packing of what is free that is worth more than `target`.
+    fn repack(&mut self, target: i64) -> (Outcome, Option<Vec<u32>>) {
+        let is_free = |member: usize| self.holder[member] == FREE;
+        let mut bids: Vec<u32> = (0..self.holder.len())
+            .filter(|&namespace| is_free(namespace))
+            .flat_map(|namespace| self.led[namespace].iter().copied())
+            .filter(|&bid| self.auction.members(bid).all(is_free))
+            .collect();
+        bids.sort_unstable_by_key(|&bid| (self.deficits[bid as usize], bid));
+        // Should the free namespaces be too many, those of the best bids are kept.
+        let mut inside: Vec<usize> = Vec::new();
+        let mut kept = 0;
+        for &bid in &bids {
+            let outside = |member: &usize| self.place[*member] == OUTSIDE;
+            let new: Vec<usize> = self.auction.members(bid).filter(outside).collect();
+            if inside.len() + new.len() > PATCH_NAMESPACES_MAX {
+                break;
+            }
+            kept += 1;
+            for member in new {
+                self.place[member] = inside.len() as u32;
+                inside.push(member);
+            }
+        }
+        bids.truncate(kept);
+        self.patch.begin(inside.iter().map(|&at| self.prices[at]));
+        for &bid in &bids {
+            let members = self.auction.members(bid).map(|member| self.place[member]);
+            self.patch.add(self.amounts[bid as usize], members);
+        }
+        let (outcome, better) = self.patch.solve(target);
+        inside.iter().for_each(|&at| self.place[at] = OUTSIDE);
+        let better = better.map(|found| found.iter().map(|&at| bids[at as usize]).collect());
+        (outcome, better)
+    }
+
+    fn is_held(&self, bid: u32) -> bool {
         self.auction
             .members(bid)
             .next()
@@ -163,75 +318,28 @@ impl<'a> Search<'a> {
         for member in self.auction.members(bid) {
             self.holder[member] = bid;
         }
-        self.value += i128::from(self.auction.amount(bid));
+        self.value += self.amounts[bid as usize];
     }
 
     fn remove(&mut self, bid: u32) {
         for member in self.auction.members(bid) {
             self.holder[member] = FREE;
         }
-        self.value -= i128::from(self.auction.amount(bid));
-    }
-
-    fn force(&mut self, bid: u32) {
-        self.removed.clear();
-        self.inserted.clear();
-        for member in self.auction.members(bid) {
-            let victim = self.holder[member];
-            if victim != FREE {
-                self.remove(victim);
-                self.removed.push(victim);
-            }
-        }
-        self.insert(bid);
-        self.inserted.push(bid);
-        self.refill.clear();
-        for &victim in &self.removed {
-            for member in self.auction.members(victim) {
-                if self.holder[member] == FREE {
-                    let fits = |bid: &&u32| {
-                        self.auction
-                            .members(**bid)
-                            .all(|member| self.holder[member] == FREE)
-                    };
-                    self.refill
-                        .extend(self.auction.touching(member).iter().filter(fits));
-                }
-            }
-        }
-        let mut refill = core::mem::take(&mut self.refill);
-        refill.sort_unstable_by_key(|&bid| (-self.surplus[bid as usize], bid));
-        for &bid in &refill {
-            if self
-                .auction
-                .members(bid)
-                .all(|member| self.holder[member] == FREE)
-            {
-                self.insert(bid);
-                self.inserted.push(bid);
-            }
-        }
-        self.refill = refill;
-    }
-
-    fn undo(&mut self) {
-        while let Some(bid) = self.inserted.pop() {
-            self.remove(bid);
-        }
-        while let Some(bid) = self.removed.pop() {
-            self.insert(bid);
-        }
+        self.value -= self.amounts[bid as usize];
     }
 
     fn packing(&self) -> Packing {
-        let mut bids: Vec<u32> = self
-            .holder
-            .iter()
-            .copied()
-            .filter(|&holder| holder != FREE)
-            .collect();
+        let held = self.holder.iter().filter(|&&holder| holder != FREE);
+        let mut bids: Vec<u32> = held.copied().collect();
         bids.sort_unstable();
         bids.dedup();
         Packing { bids }
     }
+}
+
+/// One of some bids, early ones more often: `times` times below a random bound. With three, the
+/// first tenth gets six in ten.
+fn pick(bids: &[u32], times: u32, random: &mut Mix) -> Option<u32> {
+    let rank = (0..times).fold(bids.len() as u64, |bound, _| random.below(bound.max(1)));
+    bids.get(rank as usize).copied()
 }
