@@ -9,7 +9,7 @@
 /// Namespaces a patch may have at most: the width of its masks.
 pub(super) const PATCH_NAMESPACES_MAX: usize = 512;
 const WORDS: usize = PATCH_NAMESPACES_MAX / 64;
-/// Rounds of price improvement; with a third of them the search needed up to three times the nodes.
+/// Rounds of price improvement; with a quarter of them the search saw three times the nodes.
 const ROUNDS: u32 = 100;
 /// Nodes of a search before it is content with what it has.
 const NODES_MAX: u32 = 3_000;
