@@ -16,6 +16,7 @@ use commonware_cryptography::{Signer as _, ed25519};
 use commonware_runtime::{Metrics as _, Runner as _, Spawner as _, Supervisor as _, tokio};
 use commonware_utils::channel::{oneshot, watch};
 use cortado_types::{Genesis, Identity};
+use futures::future::BoxFuture;
 use std::{
     any::Any,
     collections::BTreeMap,
@@ -170,7 +171,13 @@ impl Host {
     ///
     /// # Errors
     /// [`HostError`] if configuration, network or disk do not allow it.
-    pub async fn start(config: HostConfig) -> Result<Self, HostError> {
+    pub fn start(config: HostConfig) -> BoxFuture<'static, Result<Self, HostError>> {
+        // Boxed: an async function's body is compiled again in every crate that awaits it, and this
+        // one contains the whole engine.
+        Box::pin(Self::open(config))
+    }
+
+    async fn open(config: HostConfig) -> Result<Self, HostError> {
         let prepared = prepare(&config)?;
         // The network binds inside a task; ask first, so that a taken port is an error with a name.
         std::net::TcpListener::bind(config.listen).map_err(|source| HostError::Listen {

@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use cortado_ethrpc::{Counters, Limits};
 use cortado_evm::{ChainSpec, ChainStore, StoreError};
+use futures::future::BoxFuture;
 use jsonrpsee::server::RegisterMethodError;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -119,7 +120,11 @@ impl Handle {
     }
 
     /// Ends the block under way, closes the servers and releases the data directory.
-    pub async fn stop(self) {
+    pub fn stop(self) -> BoxFuture<'static, ()> {
+        Box::pin(self.close())
+    }
+
+    async fn close(self) {
         // The driver alone listens; if it has ended, there is nothing to tell.
         let _ = self.stop.send(true);
         let _ = self.driver.await;
@@ -177,7 +182,12 @@ impl Controls {
 ///
 /// # Errors
 /// See [`StartError`].
-pub async fn start(config: Config) -> Result<Handle, StartError> {
+pub fn start(config: Config) -> BoxFuture<'static, Result<Handle, StartError>> {
+    // Boxed, so that it is compiled here and not again in every crate that awaits it.
+    Box::pin(open_and_serve(config))
+}
+
+async fn open_and_serve(config: Config) -> Result<Handle, StartError> {
     config.check()?;
     let (rpc_addr, beacon_addr) = (config.rpc_addr, config.beacon_addr);
     let shared = Arc::new(tokio::task::spawn_blocking(move || open(config)).await??);

@@ -17,6 +17,7 @@ use cortado_consensus::{
     node::Role,
 };
 use cortado_types::{B256, Genesis, Identity, limits::LAG_MS};
+use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
@@ -215,7 +216,12 @@ impl Attester {
     ///
     /// # Errors
     /// [`StartError`].
-    pub async fn start(config: AttesterConfig) -> Result<Self, StartError> {
+    pub fn start(config: AttesterConfig) -> BoxFuture<'static, Result<Self, StartError>> {
+        // Boxed, so that it is compiled here and not again in every crate that awaits it.
+        Box::pin(Self::open(config))
+    }
+
+    async fn open(config: AttesterConfig) -> Result<Self, StartError> {
         if config.seats.is_empty() {
             return Err(StartError::NoSeats);
         }
@@ -332,7 +338,11 @@ impl Attester {
     }
 
     /// Stops serving, then voting, then lets go of the directory.
-    pub async fn stop(self) {
+    pub fn stop(self) -> BoxFuture<'static, ()> {
+        Box::pin(self.close())
+    }
+
+    async fn close(self) {
         for task in &self.tasks {
             task.abort();
         }

@@ -17,6 +17,7 @@ use cortado_rollup::{
     source::{Finalised, FinalisedSource, LaneSink, SealedLane, SourceError},
 };
 use cortado_types::{ChainId, Height, Identity, LaneBody, Namespace, SeatSet};
+use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use thiserror::Error;
@@ -190,7 +191,12 @@ impl Proposer {
     ///
     /// # Errors
     /// [`ProposerError`].
-    pub async fn start(config: ProposerNodeConfig) -> Result<Self, ProposerError> {
+    pub fn start(config: ProposerNodeConfig) -> BoxFuture<'static, Result<Self, ProposerError>> {
+        // Boxed, so that it is compiled here and not again in every crate that awaits it.
+        Box::pin(Self::open(config))
+    }
+
+    async fn open(config: ProposerNodeConfig) -> Result<Self, ProposerError> {
         let genesis = load_genesis(&config.genesis)?;
         let home = Home::open(&config.data_dir, "proposer-node").map_err(StartError::from)?;
         let secrets: ProposerKeys =
@@ -249,7 +255,11 @@ impl Proposer {
     }
 
     /// Stops taking transactions, then proposing, then the p2p node.
-    pub async fn stop(self) {
+    pub fn stop(self) -> BoxFuture<'static, ()> {
+        Box::pin(self.close())
+    }
+
+    async fn close(self) {
         if let Err(error) = self.running.stop().await {
             tracing::error!(%error, "the gateway did not stop well");
         }

@@ -11,7 +11,7 @@ use cortado_rollup::{
     wire::{ProposerClient, ProposerStream},
 };
 use cortado_types::{Height, Namespace};
-use futures::StreamExt;
+use futures::{StreamExt, future::BoxFuture};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 use thiserror::Error;
@@ -134,7 +134,12 @@ impl RollupNode {
     ///
     /// # Errors
     /// [`RollupError`].
-    pub async fn start(config: RollupNodeConfig) -> Result<Self, RollupError> {
+    pub fn start(config: RollupNodeConfig) -> BoxFuture<'static, Result<Self, RollupError>> {
+        // Boxed, so that it is compiled here and not again in every crate that awaits it.
+        Box::pin(Self::open(config))
+    }
+
+    async fn open(config: RollupNodeConfig) -> Result<Self, RollupError> {
         let genesis = load_genesis(&config.genesis)?;
         let client = Client::new(&genesis, &config.attesters)?;
         let rollup = &config.rollup;
@@ -169,7 +174,11 @@ impl RollupNode {
     }
 
     /// Stops answering, then following.
-    pub async fn stop(self) {
+    pub fn stop(self) -> BoxFuture<'static, ()> {
+        Box::pin(self.close())
+    }
+
+    async fn close(self) {
         if let Some(safe) = self.safe {
             safe.abort();
         }
