@@ -56,7 +56,7 @@ pub const LIVE_TRANSACTIONS_MAX: usize = 500_000;
 pub const LIVE_BYTES_MAX: usize = 512 << 20;
 
 /// What signs promises and lane headers. Deterministic: the same digest gives the same bytes.
-pub trait Signer: Send {
+pub trait Signer: Send + Sync {
     /// Whom the signatures recover to.
     fn address(&self) -> Address;
     /// Signs a digest.
@@ -312,8 +312,11 @@ impl Gateway {
             self.records.clear();
         }
         let mut output = Output::default();
-        for effect in std::mem::take(&mut self.effects) {
-            self.act(effect, &mut output);
+        let effects = std::mem::take(&mut self.effects);
+        let digests: Vec<B256> = effects.iter().flat_map(Effect::digests).collect();
+        let mut signatures = sign_all(&*self.signer, &digests).into_iter();
+        for effect in effects {
+            self.act(effect, &mut signatures, &mut output);
         }
         output.changed.sort_unstable();
         output.changed.dedup();
@@ -323,19 +326,14 @@ impl Gateway {
         Ok(output)
     }
 
-    /// Signs an inclusion and an execution promise that the journal holds.
-    fn sign(&self, promises: [Promise; 2]) -> Promises {
-        let [inclusion, execution] = promises.map(|promise| SignedPromise {
-            promise,
-            signature: self.signer.sign(promise.digest()),
-        });
-        Promises {
-            inclusion,
-            execution,
-        }
-    }
-
-    fn act(&mut self, effect: Effect, output: &mut Output) {
+    /// Does what was recorded; `signatures` are those over [`Effect::digests`], in order.
+    fn act(
+        &mut self,
+        effect: Effect,
+        signatures: &mut impl Iterator<Item = Signature>,
+        output: &mut Output,
+    ) {
+        let mut next = || signatures.next().expect("one for each digest");
         let (namespace, event) = match effect {
             Effect::Answer(ticket, answer) => {
                 output.answers.push((ticket, answer));
@@ -348,7 +346,7 @@ impl Gateway {
                 promises,
                 ticket,
             } => {
-                let promises = self.sign(*promises);
+                let promises = signed(*promises, next);
                 let hash = promises.inclusion.promise.transaction;
                 self.book.insert(hash, promises);
                 if let Some(ticket) = ticket {
@@ -367,7 +365,7 @@ impl Gateway {
             }
             Effect::Sealed(header) => {
                 let namespace = header.namespace;
-                let signature = self.signer.sign(header.hash());
+                let signature = next();
                 let lane = SignedLaneHeader { header, signature };
                 if let Some(state) = self.lanes.get_mut(&namespace)
                     && let Some(live) = state
@@ -422,6 +420,58 @@ impl Gateway {
         }
         offers
     }
+}
+
+impl Effect {
+    /// What is signed for it, in order.
+    fn digests(&self) -> impl Iterator<Item = B256> {
+        let (promises, header) = match self {
+            Self::Promise { promises, .. } => {
+                (Some(promises.map(|promise| promise.digest())), None)
+            }
+            Self::Sealed(header) => (None, Some(header.hash())),
+            _ => (None, None),
+        };
+        promises.into_iter().flatten().chain(header)
+    }
+}
+
+/// An inclusion and an execution promise with their signatures.
+fn signed(promises: [Promise; 2], mut signature: impl FnMut() -> Signature) -> Promises {
+    let [inclusion, execution] = promises.map(|promise| SignedPromise {
+        promise,
+        signature: signature(),
+    });
+    Promises {
+        inclusion,
+        execution,
+    }
+}
+
+/// From this many signatures on, threads are worth their start.
+const SIGNED_IN_PARALLEL_MIN: usize = 8;
+
+/// Signs on all cores: whoever submitted waits for its signatures, and so does the next batch.
+fn sign_all(signer: &dyn Signer, digests: &[B256]) -> Vec<Signature> {
+    let sign = |digests: &[B256]| -> Vec<Signature> {
+        digests.iter().map(|digest| signer.sign(*digest)).collect()
+    };
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    if cores == 1 || digests.len() < SIGNED_IN_PARALLEL_MIN {
+        return sign(digests);
+    }
+    let (own, others) = digests.split_at(digests.len().div_ceil(cores));
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = others
+            .chunks(own.len())
+            .map(|part| scope.spawn(move || sign(part)))
+            .collect();
+        let mut signatures = sign(own);
+        for thread in threads {
+            signatures.extend(thread.join().expect("signing does not panic"));
+        }
+        signatures
+    })
 }
 
 /// Lane blocks handed out at once; the oldest come first, so none is left out for ever.

@@ -195,7 +195,11 @@ impl Gateway {
             };
             for (index, (hash, _)) in (0..).zip(&live.outcomes) {
                 if self.book.get(hash)?.is_none() {
-                    let promises = self.sign(*super::place::promises(&self.config, &live, index));
+                    let promises = *super::place::promises(&self.config, &live, index);
+                    let digests = promises.map(|promise| promise.digest());
+                    let mut signatures = digests.iter().map(|digest| self.signer.sign(*digest));
+                    let next = || signatures.next().expect("one for each digest");
+                    let promises = super::signed(promises, next);
                     self.book.insert(*hash, promises);
                     archived.push(*hash);
                 }
