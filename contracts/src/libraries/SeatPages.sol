@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity 0.8.37;
+
+import {LibRLP} from "solady/utils/LibRLP.sol";
+import {G2Point, KeyIndex, SeatList, SeatsHash} from "../types/Types.sol";
+import {Bls} from "./Bls.sol";
+
+/// @title Keys in the code of contracts
+/// @notice The registry writes keys once, as the code of *pages* that it creates, and creates nothing else: so
+/// page `n` is the contract at the address of the registry's nonce `n`, and what stands in it has had its proof
+/// of possession checked. A page is a zero byte and 1 to `ENTRIES_MAX` entries of 234 bytes:
+///
+/// ```text
+///   0   RLP of the seat: f8 length a0 identity[32] b860 compressed key[96] index, left aligned in 138 bytes
+/// 138   y of the key, c0 ‖ c1, 96 bytes (x is in the compressed key)
+/// ```
+library SeatPages {
+    /// @notice The entry `place` of page `page` does not exist.
+    error NoEntry(uint256 page, uint256 place);
+    /// @notice Pages are 4 bytes each and entries 2, and entries name one of the pages.
+    error MalformedList(uint256 pagesBytes, uint256 entriesBytes);
+
+    uint256 internal constant ENTRY_BYTES = 234;
+    /// @dev A contract's code is at most 24,576 bytes, and this fills it but for a rest.
+    uint256 internal constant ENTRIES_MAX = 105;
+    /// @dev Offsets in an entry.
+    uint256 internal constant IDENTITY_AT = 3;
+    uint256 internal constant KEY_AT = 37;
+    uint256 private constant INDEX_AT = 133;
+    uint256 private constant Y_AT = 138;
+
+    /// @notice Where page number `page` of `registry` is.
+    function pageAddress(address registry, uint256 page) internal pure returns (address) {
+        return LibRLP.computeAddress(registry, page);
+    }
+
+    /// @notice An entry for a key.
+    function encode(KeyIndex index, bytes32 identity, bytes memory compressed, G2Point memory key)
+        internal
+        pure
+        returns (bytes memory entry)
+    {
+        bytes memory number = LibRLP.encode(uint256(KeyIndex.unwrap(index)));
+        bytes memory rlp =
+            abi.encodePacked(hex"f8", uint8(131 + number.length), hex"a0", identity, hex"b860", compressed, number);
+        entry = new bytes(ENTRY_BYTES);
+        assembly ("memory-safe") {
+            let pos := add(entry, 0x20)
+            mcopy(pos, add(rlp, 0x20), mload(rlp))
+            mcopy(add(pos, Y_AT), add(key, 144), 48)
+            mcopy(add(pos, add(Y_AT, 48)), add(key, 208), 48)
+        }
+    }
+
+    /// @notice The entry at `place` of page number `page` of `registry`.
+    function read(address registry, uint256 page, uint256 place) internal view returns (bytes memory) {
+        return readFrom(pageAddress(registry, page), page, place);
+    }
+
+    /// @notice The entry at `place` of the page at an address; `page` is for the error alone.
+    function readFrom(address from, uint256 page, uint256 place) internal view returns (bytes memory entry) {
+        entry = new bytes(ENTRY_BYTES);
+        require(place < ENTRIES_MAX, NoEntry(page, place));
+        assembly ("memory-safe") {
+            extcodecopy(from, add(entry, 0x20), add(1, mul(place, ENTRY_BYTES)), ENTRY_BYTES)
+        }
+        require(entry[0] != 0, NoEntry(page, place));
+    }
+
+    /// @notice Writes `entry` to its place in the content of a page.
+    function put(bytes memory content, uint256 place, bytes memory entry) internal pure {
+        assembly ("memory-safe") {
+            mcopy(add(add(content, 0x20), mul(place, ENTRY_BYTES)), add(entry, 0x20), ENTRY_BYTES)
+        }
+    }
+
+    /// @notice The compressed key of an entry.
+    function compressedOf(bytes memory entry) internal pure returns (bytes memory key) {
+        key = new bytes(96);
+        assembly ("memory-safe") {
+            mcopy(add(key, 0x20), add(add(entry, 0x20), KEY_AT), 96)
+        }
+    }
+
+    /// @notice The identity of an entry.
+    function identityOf(bytes memory entry) internal pure returns (bytes32 identity) {
+        assembly ("memory-safe") {
+            identity := mload(add(entry, 0x23))
+        }
+    }
+
+    /// @notice The registry index of an entry.
+    function indexOf(bytes memory entry) internal pure returns (KeyIndex index) {
+        uint256 first = uint8(entry[INDEX_AT]);
+        if (first < 0x80) return KeyIndex.wrap(uint32(first));
+        uint256 length = first - 0x80;
+        uint256 value;
+        assembly ("memory-safe") {
+            let word := mload(add(add(entry, 0x20), add(INDEX_AT, 1)))
+            value := shr(sub(256, shl(3, length)), word)
+        }
+        return KeyIndex.wrap(uint32(value));
+    }
+
+    /// @notice Room for a sum of keys, which starts at infinity.
+    /// @dev 256 bytes of sum, 256 of the key that is added to it, 197 of a raw entry.
+    function newSum() internal pure returns (bytes memory sum) {
+        sum = new bytes(709);
+    }
+
+    /// @notice Adds the key at `place` of the page at `page` to `sum`, or subtracts it.
+    /// @dev That there is an entry is the caller's to know; nothing reads as infinity.
+    function addKey(bytes memory sum, address page, uint256 place, bool subtract) internal view {
+        bool ok;
+        G2Point memory key;
+        assembly ("memory-safe") {
+            let room := add(sum, 0x20)
+            key := add(room, 256)
+            let raw := add(room, 512)
+            extcodecopy(page, raw, add(add(1, KEY_AT), mul(place, ENTRY_BYTES)), 197)
+            mcopy(add(key, 16), add(raw, 48), 48)
+            mcopy(add(key, 80), raw, 48)
+            // Without the flags of the compressed form.
+            mstore(add(key, 64), and(mload(add(key, 64)), 0x1fffffffffffffffffffffffffffffff))
+            mcopy(add(key, 144), add(raw, 101), 48)
+            mcopy(add(key, 208), add(raw, 149), 48)
+        }
+        if (subtract) Bls.negate(key);
+        assembly ("memory-safe") {
+            let room := add(sum, 0x20)
+            ok := staticcall(gas(), 0x0d, room, 512, room, 256)
+        }
+        require(ok, Bls.InvalidPoint());
+    }
+
+    /// @notice The sum as a point. Shares memory with it.
+    function pointOf(bytes memory sum) internal pure returns (G2Point memory point) {
+        assembly ("memory-safe") {
+            point := add(sum, 0x20)
+        }
+    }
+
+    /// @notice The key at `place` of page number `page`.
+    function keyAt(address registry, uint256 page, uint256 place) internal view returns (G2Point memory) {
+        bytes memory sum = newSum();
+        addKey(sum, pageAddress(registry, page), place, false);
+        return pointOf(sum);
+    }
+
+    /// @notice Addresses of the pages of a list, after a check of its shape.
+    function addresses(address registry, SeatList calldata list) internal pure returns (address[] memory out) {
+        uint256 count = list.pages.length / 4;
+        require(
+            list.pages.length % 4 == 0 && list.entries.length % 2 == 0 && count > 0 && count <= 256,
+            MalformedList(list.pages.length, list.entries.length)
+        );
+        out = new address[](count);
+        for (uint256 i = 0; i < count; ++i) {
+            out[i] = pageAddress(registry, uint32(bytes4(list.pages[4 * i:])));
+        }
+    }
+
+    /// @notice The seats hash of a list: keccak256 of the RLP list of its seats (R4), of all the entries.
+    /// @return hash The hash.
+    /// @return count How many seats.
+    function hashOf(address registry, SeatList calldata list)
+        internal
+        view
+        returns (SeatsHash hash, uint256 count)
+    {
+        address[] memory pos = addresses(registry, list);
+        count = list.entries.length / 2;
+        bytes calldata entries = list.entries;
+        uint256 bad = type(uint256).max;
+        assembly ("memory-safe") {
+            // Scratch: four bytes for the list's header, then the seats one after the other.
+            let start := add(mload(0x40), 32)
+            let to := start
+            let pages := mload(pos)
+            for { let i := 0 } lt(i, count) { i := add(i, 1) } {
+                let entry := shr(240, calldataload(add(entries.offset, add(i, i))))
+                let page := shr(8, entry)
+                if iszero(lt(page, pages)) {
+                    bad := entry
+                    break
+                }
+                let from := add(1, mul(and(entry, 0xff), ENTRY_BYTES))
+                extcodecopy(mload(add(add(pos, 0x20), shl(5, page))), to, from, 138)
+                let head := shr(240, mload(to))
+                if iszero(eq(shr(8, head), 0xf8)) {
+                    bad := entry
+                    break
+                }
+                to := add(to, add(2, and(head, 0xff)))
+            }
+            // A set's RLP is longer than 255 bytes; what is shorter hashes to no set.
+            let size := sub(to, start)
+            switch gt(size, 0xffff)
+            case 0 {
+                mstore(sub(start, 32), or(shl(16, 0xf9), size))
+                start := sub(start, 3)
+            }
+            default {
+                mstore(sub(start, 32), or(shl(24, 0xfa), size))
+                start := sub(start, 4)
+            }
+            hash := keccak256(start, sub(to, start))
+        }
+        require(bad == type(uint256).max, NoEntry(bad >> 8, bad & 0xff));
+    }
+}
