@@ -4,14 +4,14 @@ pragma solidity 0.8.37;
 import {LibRLP} from "solady/utils/LibRLP.sol";
 import {SSTORE2} from "solady/utils/SSTORE2.sol";
 import {ILightClient} from "./interfaces/ILightClient.sol";
-import {Ancestry, G1Point, G2Point, HeaderHash, Height, SeatList, SeatsHash, Term, View} from "./types/Types.sol";
+import {Ancestry, G1Point, HeaderHash, Height, SeatList, SeatsHash, Term, View} from "./types/Types.sol";
 import {Bls} from "./libraries/Bls.sol";
 import {Header, HeaderCodec} from "./libraries/HeaderCodec.sol";
 import {History} from "./libraries/History.sol";
 import {LaneBlock, Lanes} from "./libraries/Lanes.sol";
 import {SeatTable} from "./libraries/SeatTable.sol";
 import {Trie} from "./libraries/Trie.sol";
-import {Vote, VoteKind, Votes} from "./libraries/Votes.sol";
+import {VoteKind, Votes} from "./libraries/Votes.sol";
 
 /// @title Cortado's finality, checked by Ethereum itself (R2, R4, R23)
 /// @notice Holds hashes of final headers and follows the seat sets that finalise them. A certificate is a quorum
@@ -20,22 +20,24 @@ import {Vote, VoteKind, Votes} from "./libraries/Votes.sol";
 ///
 /// - One header at each height. Two certified ones for one height stop the contract for good: more than a third
 ///   of the seats signed both, and are there to be slashed.
-/// - Certificates count only for `TRUST_MS` after the newest certified time: later the seats may have withdrawn
+/// - Certificates count only for `TRUST_MS` after a certified time that renewed trust: later the seats may have withdrawn
 ///   their stake, and their word is worth nothing.
 /// - One seat set at a time. Certificates of earlier sets are refused; older headers are proved from newer ones.
 contract LightClient is ILightClient {
     using SeatTable for bytes;
 
-    /// @dev What changes with an update, in one slot.
-    struct Head {
-        Height height;
-        // The newest certified time, but never ahead of this chain's.
-        uint64 trustedMs;
-        Term term;
-        // This contract's nonce when it created the table of seats; 0 before the start.
-        uint32 table;
+    /// @dev The header that last renewed trust, in one slot with where the seats are.
+    struct Renewal {
+        uint48 height;
+        // Its time in seconds, but never ahead of this chain's.
+        uint40 time;
         bool stopped;
+        // The table of seats; zero before the start.
+        address table;
     }
+
+    /// @dev Trust is renewed in steps of this part of it: a write that most updates need not pay.
+    uint64 private constant RENEWALS = 64;
 
     /// @inheritdoc ILightClient
     uint64 public immutable CHAIN_ID;
@@ -46,7 +48,7 @@ contract LightClient is ILightClient {
     /// @notice The header to start from, which the deployer knows to be final.
     HeaderHash public immutable ANCHOR;
 
-    Head private _head;
+    Renewal private _renewal;
     mapping(Height height => HeaderHash hash) private _headers;
 
     /// @param registry The contract whose pages hold the keys of seats.
@@ -61,14 +63,14 @@ contract LightClient is ILightClient {
     /// @param header RLP of the anchor.
     /// @param seats Where the seats stand that finalise what follows it.
     function start(bytes calldata header, SeatList calldata seats) external {
-        require(_head.table == 0, AlreadyStarted());
+        require(_renewal.table == address(0), AlreadyStarted());
         HeaderHash hash = HeaderCodec.hashOf(header);
         require(hash == ANCHOR, WrongAnchor(hash, ANCHOR));
         Header memory decoded = HeaderCodec.decode(header);
         require(decoded.chainId == CHAIN_ID, WrongChain(decoded.chainId, CHAIN_ID));
         _headers[decoded.height] = hash;
         bytes memory none;
-        _head = Head(decoded.height, _certifiedTime(decoded), decoded.term, _install(decoded, seats, none, 1), false);
+        _renewal = _renewed(decoded, 0, _install(decoded, seats, none));
         emit Started(decoded.height, hash, decoded.nextSeatsHash);
     }
 
@@ -80,10 +82,12 @@ contract LightClient is ILightClient {
         G1Point calldata signature,
         bytes calldata bitmap
     ) external {
-        (Head memory next, Header memory decoded,,) = _accept(header, view_, parentView, signature, bitmap);
-        if (next.table == 0) return;
+        (Header memory decoded, Renewal memory last,) = _accept(header, view_, parentView, signature, bitmap);
+        if (last.stopped || Height.unwrap(decoded.height) <= last.height) return;
         require(decoded.nextSeatsHash == decoded.seatsHash, SeatsMissing(decoded.nextSeatsHash));
-        _head = next;
+        if (decoded.timestampMs / 1000 >= last.time + TRUST_MS / RENEWALS / 1000) {
+            _renewal = _renewed(decoded, last.time, last.table);
+        }
     }
 
     /// @inheritdoc ILightClient
@@ -95,27 +99,17 @@ contract LightClient is ILightClient {
         bytes calldata bitmap,
         SeatList calldata seats
     ) external {
-        (Head memory next, Header memory decoded, bytes memory before, uint32 nonce) =
+        (Header memory decoded, Renewal memory last, bytes memory before) =
             _accept(header, view_, parentView, signature, bitmap);
-        require(next.table != 0 && decoded.nextSeatsHash != decoded.seatsHash, SeatsUnchanged(decoded.nextSeatsHash));
-        next.table = _install(decoded, seats, before, nonce + 1);
-        _head = next;
+        bool newest = !last.stopped && Height.unwrap(decoded.height) > last.height;
+        require(newest && decoded.nextSeatsHash != decoded.seatsHash, SeatsUnchanged(decoded.nextSeatsHash));
+        _renewal = _renewed(decoded, last.time, _install(decoded, seats, before));
     }
 
     /// @inheritdoc ILightClient
-    function head() external view returns (Height height, HeaderHash hash, uint64 trustedMs, Term term) {
-        Head memory current = _head;
-        return (current.height, _headers[current.height], current.trustedMs, current.term);
-    }
-
-    /// @notice Whether two certified headers for one height were shown.
-    function stopped() external view returns (bool) {
-        return _head.stopped;
-    }
-
-    /// @notice The contract that holds what is known of the present seats: see `SeatTable`.
-    function table() external view returns (address) {
-        return LibRLP.computeAddress(address(this), _head.table);
+    function renewal() external view returns (Height height, uint64 time, address table, bool stopped) {
+        Renewal memory last = _renewal;
+        return (Height.wrap(last.height), last.time, last.table, last.stopped);
     }
 
     /// @inheritdoc ILightClient
@@ -126,7 +120,7 @@ contract LightClient is ILightClient {
     /// @inheritdoc ILightClient
     function isFinal(bytes calldata header) external view returns (bool) {
         Header memory decoded = HeaderCodec.decode(header);
-        return !_head.stopped && _headers[decoded.height] == HeaderCodec.hashOf(header);
+        return !_renewal.stopped && _headers[decoded.height] == HeaderCodec.hashOf(header);
     }
 
     /// @inheritdoc ILightClient
@@ -169,82 +163,69 @@ contract LightClient is ILightClient {
         (present, raw) = Trie.get(lane.bodyRoot, LibRLP.encode(index), transactionProof);
     }
 
-    /// @dev Checks a certificate and stores its header. `next.table` is 0 if the head does not move: the header
-    /// is an older one, or proves a fork.
+    /// @dev Checks a certificate and stores its header, or stops for good if there is another one of its height.
     function _accept(
         bytes calldata rlp,
         View view_,
         View parentView,
         G1Point calldata signature,
         bytes calldata bitmap
-    ) private returns (Head memory next, Header memory header, bytes memory seats, uint32 nonce) {
-        Head memory current = _head;
-        nonce = current.table;
-        require(nonce != 0, NotStarted());
-        require(!current.stopped, ClientStopped());
-        uint256 nowMs = block.timestamp * 1000;
+    ) private returns (Header memory header, Renewal memory last, bytes memory seats) {
+        last = _renewal;
+        require(last.table != address(0), NotStarted());
+        require(!last.stopped, ClientStopped());
         require(
-            nowMs <= uint256(current.trustedMs) + TRUST_MS, TrustExpired(current.trustedMs, TRUST_MS, nowMs)
+            block.timestamp * 1000 <= uint256(last.time) * 1000 + TRUST_MS,
+            TrustExpired(last.time, TRUST_MS, block.timestamp)
         );
-
         HeaderHash hash = HeaderCodec.hashOf(rlp);
         header = HeaderCodec.decode(rlp);
         HeaderHash stored = _headers[header.height];
         require(stored != hash, AlreadyStored(header.height, hash));
         require(header.chainId == CHAIN_ID, WrongChain(header.chainId, CHAIN_ID));
-        seats = SeatTable.load(LibRLP.computeAddress(address(this), nonce));
-        SeatsHash present = seats.seatsHash();
-        require(header.seatsHash == present, StaleSeats(header.seatsHash, present));
-        _checkTerm(header, current, seats.firstTerm());
+        seats = SeatTable.load(last.table);
+        require(header.seatsHash == seats.seatsHash(), StaleSeats(header.seatsHash, seats.seatsHash()));
+        Term first = seats.firstTerm();
+        require(Term.unwrap(header.term) >= Term.unwrap(first), WrongTerm(header.term, first));
 
-        G2Point memory key = seats.signersKey(REGISTRY, bitmap);
-        Vote memory vote = Vote(VoteKind.Finalize, header.term, view_, parentView, hash);
-        Bls.verify(key, Votes.message(CHAIN_ID, present, vote), Bls.DOMAIN_VOTE, signature);
+        bytes memory message = Votes.message(
+            CHAIN_ID, header.seatsHash, VoteKind.Finalize, header.term, view_, parentView, hash
+        );
+        Bls.verify(seats.signersKey(REGISTRY, bitmap), message, Bls.DOMAIN_VOTE, signature);
 
         if (HeaderHash.unwrap(stored) != 0) {
-            _head.stopped = true;
+            _renewal.stopped = true;
+            last.stopped = true;
             emit Stopped(header.height, stored, hash);
-            return (next, header, seats, nonce);
-        }
-        _headers[header.height] = hash;
-        emit HeaderStored(header.height, hash);
-        if (header.height > current.height) {
-            uint64 time = _certifiedTime(header);
-            if (time < current.trustedMs) time = current.trustedMs;
-            next = Head(header.height, time, header.term, nonce, false);
+        } else {
+            _headers[header.height] = hash;
+            emit HeaderStored(header.height, hash);
         }
     }
 
-    /// @dev Terms rise with heights, and these seats sit since `first`.
-    function _checkTerm(Header memory header, Head memory current, Term first) private pure {
-        uint64 term = Term.unwrap(header.term);
-        uint64 newest = Term.unwrap(current.term);
-        bool fits = header.height > current.height ? term >= newest : term <= newest;
-        require(fits && term >= Term.unwrap(first), WrongTerm(header.term, first, current.term));
-    }
-
-    /// @dev Writes the table of the seats that `header` names, at this contract's nonce `nonce`.
-    function _install(Header memory header, SeatList calldata seats, bytes memory before, uint32 nonce)
+    /// @dev Writes the table of the seats that `header` names for the next term.
+    function _install(Header memory header, SeatList calldata seats, bytes memory before)
         private
-        returns (uint32)
+        returns (address table)
     {
         bool changed = header.nextSeatsHash != header.seatsHash;
         Term first = Term.wrap(Term.unwrap(header.term) + (changed ? 1 : 0));
         bytes memory content = SeatTable.build(REGISTRY, seats, header.nextSeatsHash, first, before);
-        address pos = SSTORE2.write(content);
-        emit SeatsChanged(first, header.nextSeatsHash, content.seatCount(), pos);
-        return nonce;
+        table = SSTORE2.write(content);
+        emit SeatsChanged(first, header.nextSeatsHash, content.seatCount(), table);
     }
 
-    /// @dev A time from the future would prolong trust.
-    function _certifiedTime(Header memory header) private view returns (uint64) {
-        uint256 nowMs = block.timestamp * 1000;
-        return header.timestampMs < nowMs ? header.timestampMs : uint64(nowMs);
+    /// @dev Trust from the time of `header` on. One from the future would prolong it.
+    function _renewed(Header memory header, uint40 before, address table) private view returns (Renewal memory) {
+        uint256 time = header.timestampMs / 1000;
+        if (time > block.timestamp) time = block.timestamp;
+        if (time < before) time = before;
+        return Renewal(uint48(Height.unwrap(header.height)), uint40(time), false, table);
     }
 
     /// @dev The header of `ancestry`, shown to be final.
     function _final(Ancestry calldata ancestry) private view returns (HeaderHash hash, Header memory header) {
-        require(!_head.stopped, ClientStopped());
+        require(!_renewal.stopped, ClientStopped());
         hash = HeaderCodec.hashOf(ancestry.header);
         header = HeaderCodec.decode(ancestry.header);
         (HeaderHash last, Height height) = (hash, header.height);

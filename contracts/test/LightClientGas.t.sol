@@ -16,8 +16,13 @@ contract LightClientGasTest is LightClientBase {
     }
 
     function measure(uint256 count, uint256 absent, uint256 limit) private {
+        measure(count, absent, limit, 600, "");
+    }
+
+    /// @dev Trust of three days is renewed after a 64th of it, 4050 s.
+    function measure(uint256 count, uint256 absent, uint256 limit, uint256 later, string memory note) private {
         begin(count);
-        vm.warp(START + 600);
+        vm.warp(START + later);
         TestHeader memory header = headerOn(seatsHash, 1_000_000);
         (bytes memory rlp, G1Point memory signature, bytes memory bitmap) = certify(header, seats, absent);
         View view_ = View.wrap(header.view_);
@@ -25,7 +30,7 @@ contract LightClientGasTest is LightClientBase {
         bytes memory data = abi.encodeCall(ILightClient.update, (rlp, view_, parent, signature, bitmap));
         client.update(rlp, view_, parent, signature, bitmap);
         string memory name =
-            string.concat("update ", vm.toString(count), " seats, ", vm.toString(absent), " absent");
+            string.concat("update ", vm.toString(count), " seats, ", vm.toString(absent), " absent", note);
         uint256 gas = vm.snapshotGasLastCall(name);
         uint256 least = floorOf(data, absent);
         vm.snapshotValue(string.concat(name, ", percent of floor"), gas * 100 / least);
@@ -46,6 +51,11 @@ contract LightClientGasTest is LightClientBase {
     /// forge-config: default.isolate = true
     function test_gas_100SeatsAtQuorum() public {
         measure(100, 33, 215_000);
+    }
+
+    /// forge-config: default.isolate = true
+    function test_gas_100SeatsNoneAbsentRenewingTrust() public {
+        measure(100, 0, 188_000, 4100, ", renewing trust");
     }
 
     /// forge-config: default.isolate = true

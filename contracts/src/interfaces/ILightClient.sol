@@ -24,13 +24,13 @@ interface ILightClient {
     /// @notice Two certified headers for one height are known.
     error ClientStopped();
     /// @notice No news for longer than seats are believed.
-    error TrustExpired(uint64 trustedMs, uint64 trustMs, uint256 nowMs);
+    error TrustExpired(uint64 time, uint64 trustMs, uint256 now_);
     /// @notice The header is of another chain.
     error WrongChain(uint64 got, uint64 want);
     /// @notice The header is finalised by other seats than the present ones.
     error StaleSeats(SeatsHash got, SeatsHash want);
-    /// @notice The header's term does not fit its height, or is before the present seats sat.
-    error WrongTerm(Term got, Term first, Term newest);
+    /// @notice The header's term is before the present seats sat.
+    error WrongTerm(Term got, Term first);
     /// @notice This header is stored.
     error AlreadyStored(Height height, HeaderHash hash);
     /// @notice The header names other seats for the next term, so they must come with it.
@@ -72,8 +72,10 @@ interface ILightClient {
         SeatList calldata next
     ) external;
 
-    /// @notice The newest stored header, the newest certified time in ms, and the newest term.
-    function head() external view returns (Height height, HeaderHash hash, uint64 trustedMs, Term term);
+    /// @notice The header that last renewed trust, and its time in seconds; where what is known of the present
+    /// seats stands (see `SeatTable`), zero before the start; whether two headers of one height were shown.
+    /// @dev Trust is renewed in steps of a 64th of `TRUST_MS`, and when seats change: newer headers may be stored.
+    function renewal() external view returns (Height height, uint64 time, address table, bool stopped);
 
     /// @notice The stored header at a height, zero if there is none.
     function headerAt(Height height) external view returns (HeaderHash);

@@ -106,8 +106,10 @@ library Bls {
     /// @notice Whether the point is infinity.
     function isInfinity(G2Point memory point) internal pure returns (bool zero) {
         assembly ("memory-safe") {
-            let bits := 0
-            for { let i := 0 } lt(i, 256) { i := add(i, 32) } { bits := or(bits, mload(add(point, i))) }
+            let bits := or(mload(point), mload(add(point, 0x20)))
+            bits := or(bits, or(mload(add(point, 0x40)), mload(add(point, 0x60))))
+            bits := or(bits, or(mload(add(point, 0x80)), mload(add(point, 0xa0))))
+            bits := or(bits, or(mload(add(point, 0xc0)), mload(add(point, 0xe0))))
             zero := iszero(bits)
         }
     }

@@ -20,7 +20,8 @@ struct Header {
 }
 
 /// @title Reads headers
-/// @notice One form only: the list has its 17 fields and nothing else, and integers have no leading zeros.
+/// @notice What is read is bound by the hash of all of it, which a quorum signed: a header in another form has
+/// another hash, and nobody signed that.
 library HeaderCodec {
     /// @notice The bytes are not the RLP of a header of this version.
     error MalformedHeader();
@@ -43,83 +44,73 @@ library HeaderCodec {
                 && uint16(bytes2(rlp[1:3])) == rlp.length - 3,
             MalformedHeader()
         );
-        uint256 pos = 3;
-        uint64 value;
-        (value, pos) = _integer(rlp, pos);
-        require(value == VERSION, MalformedHeader());
-        (header.chainId, pos) = _integer(rlp, pos);
-        (value, pos) = _integer(rlp, pos);
-        header.term = Term.wrap(value);
-        (value, pos) = _integer(rlp, pos);
-        header.view_ = View.wrap(value);
-        (, pos) = _integer(rlp, pos);
-        (value, pos) = _integer(rlp, pos);
-        header.height = Height.wrap(value);
-        header.parent = HeaderHash.wrap(_word(rlp, pos));
-        (, pos) = _integer(rlp, pos + 33);
-        (header.timestampMs, pos) = _integer(rlp, pos);
-        pos = _skipList(rlp, _skipList(rlp, pos));
-        require(pos == rlp.length - TAIL_BYTES, MalformedHeader());
-        header.lanesRoot = _word(rlp, pos);
-        header.operationsRoot = _word(rlp, pos + 33);
-        header.stateRoot = _word(rlp, pos + 66);
-        header.historyRoot = _word(rlp, pos + 99);
-        header.seatsHash = SeatsHash.wrap(_word(rlp, pos + 132));
-        header.nextSeatsHash = SeatsHash.wrap(_word(rlp, pos + 165));
-    }
-
-    /// @dev A number of at most 8 bytes, in its one form. Reading past the end gives zeros or what follows in
-    /// the call data; the position of the tail then does not fit.
-    function _integer(bytes calldata rlp, uint256 pos) private pure returns (uint64 value, uint256 next) {
         bool ok;
+        uint256 version;
         assembly ("memory-safe") {
-            let word := calldataload(add(rlp.offset, pos))
-            let first := byte(0, word)
-            switch lt(first, 0x80)
-            case 1 {
-                value := first
-                next := add(pos, 1)
-                ok := first
+            // A number of at most 8 bytes. Reading past the end gives what follows in the call data; the tail
+            // then does not fit.
+            function integer(from) -> value, next, bad {
+                let word := calldataload(from)
+                let first := byte(0, word)
+                switch lt(first, 0x80)
+                case 1 {
+                    value := first
+                    next := add(from, 1)
+                }
+                default {
+                    let size := sub(first, 0x80)
+                    next := add(from, add(size, 1))
+                    value := shr(sub(256, shl(3, size)), shl(8, word))
+                    bad := gt(size, 8)
+                }
             }
-            default {
-                let size := sub(first, 0x80)
-                next := add(add(pos, 1), size)
-                value := shr(sub(256, shl(3, size)), shl(8, word))
-                switch size
-                case 0 { ok := 1 }
-                case 1 { ok := gt(value, 0x7f) }
-                default { ok := and(lt(size, 9), iszero(iszero(byte(1, word)))) }
+            // The L1 references: lists of less than 128 bytes.
+            function list(from) -> next, bad {
+                let first := byte(0, calldataload(from))
+                switch lt(first, 0xf8)
+                case 1 {
+                    next := add(from, sub(first, 0xbf))
+                    bad := lt(first, 0xc0)
+                }
+                default {
+                    next := add(from, add(2, byte(1, calldataload(from))))
+                    bad := gt(first, 0xf8)
+                }
             }
+            let value, from, wrong := integer(add(rlp.offset, 3))
+            let bad := wrong
+            version := value
+            for { let to := header } lt(to, add(header, 0x60)) { to := add(to, 0x20) } {
+                value, from, wrong := integer(from)
+                bad := or(bad, wrong)
+                mstore(to, value)
+            }
+            value, from, wrong := integer(from)
+            bad := or(bad, wrong)
+            value, from, wrong := integer(from)
+            bad := or(bad, wrong)
+            mstore(add(header, 0x60), value)
+            mstore(add(header, 0x80), calldataload(add(from, 1)))
+            bad := or(bad, xor(byte(0, calldataload(from)), 0xa0))
+            value, from, wrong := integer(add(from, 33))
+            bad := or(bad, wrong)
+            value, from, wrong := integer(from)
+            bad := or(bad, wrong)
+            mstore(add(header, 0xa0), value)
+            from, wrong := list(from)
+            bad := or(bad, wrong)
+            from, wrong := list(from)
+            bad := or(bad, wrong)
+            bad := or(bad, xor(from, sub(add(rlp.offset, rlp.length), TAIL_BYTES)))
+            // Six words, each after its length.
+            calldatacopy(add(header, 0xc0), add(from, 1), 32)
+            calldatacopy(add(header, 0xe0), add(from, 34), 32)
+            calldatacopy(add(header, 0x100), add(from, 67), 32)
+            calldatacopy(add(header, 0x120), add(from, 100), 32)
+            calldatacopy(add(header, 0x140), add(from, 133), 32)
+            calldatacopy(add(header, 0x160), add(from, 166), 32)
+            ok := iszero(bad)
         }
-        require(ok, MalformedHeader());
-    }
-
-    function _word(bytes calldata rlp, uint256 pos) private pure returns (bytes32 word) {
-        bool ok;
-        assembly ("memory-safe") {
-            ok := eq(byte(0, calldataload(add(rlp.offset, pos))), 0xa0)
-            word := calldataload(add(rlp.offset, add(pos, 1)))
-        }
-        require(ok, MalformedHeader());
-    }
-
-    /// @dev The L1 references: lists of less than 128 bytes.
-    function _skipList(bytes calldata rlp, uint256 pos) private pure returns (uint256 next) {
-        bool ok;
-        assembly ("memory-safe") {
-            let word := calldataload(add(rlp.offset, pos))
-            let first := byte(0, word)
-            switch eq(first, 0xf8)
-            case 1 {
-                let size := byte(1, word)
-                next := add(add(pos, 2), size)
-                ok := gt(size, 55)
-            }
-            default {
-                next := add(add(pos, 1), sub(first, 0xc0))
-                ok := and(gt(first, 0xbf), lt(first, 0xf8))
-            }
-        }
-        require(ok, MalformedHeader());
+        require(ok && version == VERSION, MalformedHeader());
     }
 }

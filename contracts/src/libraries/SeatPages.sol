@@ -89,6 +89,14 @@ library SeatPages {
         }
     }
 
+    /// @notice The identity at a place of the page at an address.
+    function identityAt(address page, uint256 place) internal view returns (bytes32 identity) {
+        assembly ("memory-safe") {
+            extcodecopy(page, 0, add(add(1, IDENTITY_AT), mul(place, ENTRY_BYTES)), 32)
+            identity := mload(0)
+        }
+    }
+
     /// @notice The registry index of an entry.
     function indexOf(bytes memory entry) internal pure returns (KeyIndex index) {
         uint256 first = uint8(entry[INDEX_AT]);

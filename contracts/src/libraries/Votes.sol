@@ -25,14 +25,24 @@ struct Vote {
 /// seats, one term and one kind of vote (R4).
 library Votes {
     /// @notice The message of a vote.
-    function message(uint64 chainId, SeatsHash seats, Vote memory vote) internal pure returns (bytes memory out) {
-        out = new bytes(128);
-        bytes32 payload = HeaderHash.unwrap(vote.payload);
-        uint64 term = Term.unwrap(vote.term);
-        uint64 view_ = View.unwrap(vote.view_);
-        uint64 parentView = View.unwrap(vote.parentView);
-        VoteKind kind = vote.kind;
+    function message(uint64 chainId, SeatsHash seats, Vote memory vote) internal pure returns (bytes memory) {
+        return message(chainId, seats, vote.kind, vote.term, vote.view_, vote.parentView, vote.payload);
+    }
+
+    /// @notice The message of a vote, field by field.
+    function message(
+        uint64 chainId,
+        SeatsHash seats,
+        VoteKind kind,
+        Term term,
+        View view_,
+        View parentView,
+        HeaderHash payload
+    ) internal pure returns (bytes memory out) {
         assembly ("memory-safe") {
+            // At most 57 + 3 · 10 + 32 bytes.
+            out := mload(0x40)
+            mstore(0x40, add(out, 0xa0))
             function varint(to, value) -> next {
                 for { } gt(value, 0x7f) { value := shr(7, value) } {
                     mstore8(to, or(and(value, 0x7f), 0x80))
