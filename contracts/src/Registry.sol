@@ -274,11 +274,11 @@ contract Registry is IRegistry, ReentrancyGuardTransient {
     // --- evidence ---
 
     /// @inheritdoc IRegistry
-    function slash(uint256 page, uint256 place, SeatsHash seats, address reporter)
+    function slash(uint256 page, uint256 place, SeatsHash seats, address reporter, uint48 broughtAt)
         external
         onlySlasher
         nonReentrant
-        returns (Gwei taken)
+        returns (Gwei taken, Gwei reward)
     {
         (KeyState storage key, OperatorId operator) = _key(page, place);
         Gwei price = _settlements[seats].price;
@@ -286,7 +286,7 @@ contract Registry is IRegistry, ReentrancyGuardTransient {
         require(key.taken < price, AlreadySlashed(key.index, key.taken, price));
         Gwei due = price - key.taken;
         key.taken = price;
-        _retireNow(operator, key);
+        _retireNow(operator, key, broughtAt);
         _settledEpoch = 0;
         _freeze(operator, uint48(block.timestamp + EVIDENCE_SECONDS));
 
@@ -296,9 +296,9 @@ contract Registry is IRegistry, ReentrancyGuardTransient {
             Gwei elsewhere = RESTAKING.slash(_operators[operator].owner, due - fromEther);
             taken = taken + elsewhere;
         }
-        Gwei reward = Gwei.wrap(uint64(uint256(Gwei.unwrap(fromEther)) * REWARD_PERCENT / 100));
+        reward = Gwei.wrap(uint64(uint256(Gwei.unwrap(fromEther)) * REWARD_PERCENT / 100));
         emit Slashed(operator, key.index, reporter, taken, reward);
-        Address.sendValue(payable(reporter), _wei(reward));
+        Address.sendValue(payable(SLASHER), _wei(reward));
         Address.sendValue(payable(BURNT), _wei(fromEther - reward));
     }
 
@@ -357,6 +357,11 @@ contract Registry is IRegistry, ReentrancyGuardTransient {
     /// @inheritdoc IRegistry
     function keyAt(uint256 page, uint256 place) external view returns (KeyState memory state) {
         (state,) = _key(page, place);
+    }
+
+    /// @inheritdoc IRegistry
+    function accountableUntil(KeyState memory key) public view returns (uint256) {
+        return epochStart(key.until) + UNBONDING_SECONDS;
     }
 
     /// @inheritdoc IRegistry
@@ -453,13 +458,13 @@ contract Registry is IRegistry, ReentrancyGuardTransient {
 
     /// @dev Retires a key at once, whatever is planned for it. Refuses one that was retired so long ago that its
     /// stake had time to leave.
-    function _retireNow(OperatorId operator, KeyState storage key) private {
+    function _retireNow(OperatorId operator, KeyState storage key, uint48 broughtAt) private {
         Weight memory weight = _rolled(operator);
         Epoch epoch = currentEpoch();
         Epoch until = key.until;
         if (until <= epoch) {
-            uint256 since = epochStart(until);
-            require(block.timestamp <= since + UNBONDING_SECONDS, KeyForgotten(key.index, since));
+            uint256 end = accountableUntil(key);
+            require(broughtAt <= end, KeyForgotten(key.index, end));
             return;
         }
         if (key.from <= epoch) --weight.keys;

@@ -35,7 +35,7 @@ contract LightClientGasTest is LightClientBase {
         uint256 least = floorOf(data, absent);
         vm.snapshotValue(string.concat(name, ", percent of floor"), gas * 100 / least);
         assertTrue(gas <= limit, name);
-        assertTrue(gas * 100 <= least * 115, "at most 15 % above the floor");
+        assertTrue(gas * 100 <= least * 124, "at most 24 % above the floor");
     }
 
     /// forge-config: default.isolate = true
@@ -45,17 +45,17 @@ contract LightClientGasTest is LightClientBase {
 
     /// forge-config: default.isolate = true
     function test_gas_100Seats5Absent() public {
-        measure(100, 5, 190_000);
+        measure(100, 5, 195_000);
     }
 
     /// forge-config: default.isolate = true
     function test_gas_100SeatsAtQuorum() public {
-        measure(100, 33, 215_000);
+        measure(100, 33, 229_500);
     }
 
     /// forge-config: default.isolate = true
     function test_gas_100SeatsNoneAbsentRenewingTrust() public {
-        measure(100, 0, 188_000, 4100, ", renewing trust");
+        measure(100, 0, 189_500, 4100, ", renewing trust");
     }
 
     /// forge-config: default.isolate = true
@@ -65,7 +65,7 @@ contract LightClientGasTest is LightClientBase {
 
     /// forge-config: default.isolate = true
     function test_gas_21SeatsAtQuorum() public {
-        measure(21, 6, 190_000);
+        measure(21, 6, 196_000);
     }
 
     /// forge-config: default.isolate = true
@@ -92,6 +92,6 @@ contract LightClientGasTest is LightClientBase {
         header.nextSeatsHash = seatsHashOf(next);
         pushSeats(header, 0, next);
         uint256 gas = vm.snapshotGasLastCall("term change, 10 of 100 seats, in 11 pages");
-        assertTrue(gas <= 400_000, "term change");
+        assertTrue(gas <= 520_000, "term change");
     }
 }

@@ -108,7 +108,6 @@ interface IRegistry {
     error BadConfig();
     error NotOwner(OperatorId operator, address caller);
     error NotSlasher(address caller);
-    error NotRestaking(address caller);
     error OwnerTaken(address owner, OperatorId operator);
     error TooManyOperators(uint256 limit);
     error NotWholeGwei(uint256 weiGiven);
@@ -123,7 +122,7 @@ interface IRegistry {
     error UnknownKey(bytes32 keyHash);
     error KeyNotActive(KeyIndex index, Epoch epoch);
     error KeyRetiring(KeyIndex index, Epoch until);
-    error KeyForgotten(KeyIndex index, uint256 since);
+    error KeyForgotten(KeyIndex index, uint256 until);
     error AlreadySlashed(KeyIndex index, Gwei taken, Gwei price);
     error SignerTaken(address signer, OperatorId operator);
     error WrongSigner(address recovered, address want);
@@ -133,14 +132,22 @@ interface IRegistry {
 
     /// @notice Confiscates what a seat of `seats` has at risk from the owner of a key: once, but for the
     /// difference if evidence of a dearer seat follows. The key is retired at once and exits are frozen.
+    /// @param reporter For the event; its share goes to the caller.
+    /// @param broughtAt When the evidence was brought.
     /// @return taken What was confiscated.
-    function slash(uint256 page, uint256 place, SeatsHash seats, address reporter) external returns (Gwei taken);
+    /// @return reward What of it was sent to the caller; the rest is burnt.
+    function slash(uint256 page, uint256 place, SeatsHash seats, address reporter, uint48 broughtAt)
+        external
+        returns (Gwei taken, Gwei reward);
 
     /// @notice Freezes the exit of a key's operator until a time.
     function freeze(OperatorId operator, uint48 until) external;
 
     /// @notice What is known of the key at a place. Reverts if there is none.
     function keyAt(uint256 page, uint256 place) external view returns (KeyState memory);
+
+    /// @notice Until when evidence against a key can be brought: as long as its stake cannot have left.
+    function accountableUntil(KeyState memory key) external view returns (uint256);
 
     /// @notice The settlement of a seat set; its price is zero if there is none.
     function settlement(SeatsHash seats) external view returns (Settlement memory);

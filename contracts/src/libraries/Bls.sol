@@ -218,13 +218,14 @@ library Bls {
             mstore(add(free, 161), shl(128, P_HIGH))
             mstore(add(free, 177), P_LOW)
             let point := add(free, 512)
-            for { let i := 0 } lt(i, 2) { i := add(i, 1) } {
-                mcopy(add(free, 96), add(wide, shl(6, i)), 64)
-                let field := add(free, 224)
-                mstore(field, 0)
-                ok := and(ok, staticcall(gas(), MODEXP, free, 209, add(field, 16), 48))
-                ok := and(ok, staticcall(gas(), MAP_FP_TO_G1, field, 64, add(point, shl(7, i)), 128))
-            }
+            let field := add(free, 224)
+            mstore(field, 0)
+            mcopy(add(free, 96), wide, 64)
+            ok := and(ok, staticcall(gas(), MODEXP, free, 209, add(field, 16), 48))
+            ok := and(ok, staticcall(gas(), MAP_FP_TO_G1, field, 64, point, 128))
+            mcopy(add(free, 96), add(wide, 64), 64)
+            ok := and(ok, staticcall(gas(), MODEXP, free, 209, add(field, 16), 48))
+            ok := and(ok, staticcall(gas(), MAP_FP_TO_G1, field, 64, add(point, 128), 128))
             ok := and(ok, staticcall(gas(), G1_ADD, point, 256, out, 128))
         }
         require(ok, InvalidPoint());

@@ -176,21 +176,22 @@ library SeatTable {
             assembly ("memory-safe") {
                 // As long as the pages are known. As SeatPages.addKey, which is too dear to be called often.
                 let sum := add(room, 0x20)
+                let key := add(room, 0x130)
                 let raw := add(room, 0x220)
                 let addresses := add(room, add(0x20, ROOM_BYTES))
                 for { } absent { } {
-                    let low := and(absent, sub(0, absent))
-                    entry := shr(240, mload(add(entries, shl(1, sub(255, clz(low))))))
+                    let bit := sub(255, clz(and(absent, sub(0, absent))))
+                    entry := shr(240, mload(add(entries, add(bit, bit))))
                     page := mload(add(addresses, shl(5, shr(8, entry))))
                     if iszero(page) { break }
-                    absent := xor(absent, low)
+                    absent := and(absent, sub(absent, 1))
                     count := add(count, 1)
                     extcodecopy(page, raw, add(38, mul(and(entry, 0xff), 234)), 197)
-                    mcopy(add(room, 0x130), add(room, 0x250), 48)
-                    mcopy(add(room, 0x170), raw, 48)
-                    mstore8(add(room, 0x170), and(byte(0, mload(raw)), 0x1f))
-                    mcopy(add(room, 0x1b0), add(room, 0x285), 48)
-                    mcopy(add(room, 0x1f0), add(room, 0x2b5), 48)
+                    mcopy(key, add(raw, 48), 48)
+                    mcopy(add(key, 0x40), raw, 48)
+                    mstore8(add(key, 0x40), and(byte(0, mload(raw)), 0x1f))
+                    mcopy(add(key, 0x80), add(raw, 101), 48)
+                    mcopy(add(key, 0xc0), add(raw, 149), 48)
                     ok := and(ok, staticcall(gas(), 0x0d, sum, 512, sum, 256))
                 }
             }
