@@ -287,8 +287,33 @@ function possession() {
   return { registry, owner, key: g2(point), message: toHex(message), signature: g1(hash(message, DST_POP).multiply(secret)) };
 }
 
+/** Registrations of L1 validators as Commit-Boost signs them, for the register and the owner of the tests. */
+function validators() {
+  const register = "0x00000000000000000000000000000000000c0f1f";
+  const owner = "0x00000000000000000000000000000000000000a1";
+  const word = (hex) => fromHex("0x" + hex.replace(/^0x/, "").padStart(64, "0"));
+  const little = (value) => Uint8Array.from(fromHex("0x" + BigInt(value).toString(16).padStart(64, "0"))).reverse();
+  // abi.encode("CORTADO_ROFR", chain id, id of the L1, register, owner); forge's chain is 31337.
+  const name = new Uint8Array(32);
+  name.set(ascii("CORTADO_ROFR"));
+  const head = [word("a0"), word((9009).toString(16)), word((31337).toString(16)), word(register), word(owner)];
+  const object = fromHex(keccak(concat(...head, word("0c"), name)));
+  const fork = new Uint8Array(64);
+  fork.set(fromHex("0x10000038"));
+  const domain = concat(fromHex("0x6d6d6f43"), sha256(fork).subarray(0, 28));
+  const module = fromHex(keccak(ascii("module")));
+  const signed = Array.from({ length: 3 }, (_, nonce) => {
+    const request = sha256(concat(sha256(concat(object, module)), sha256(concat(little(nonce), little(31337)))));
+    const root = sha256(concat(request, domain));
+    const secret = secretOf(new Uint8Array(32).fill(50 + nonce));
+    const point = bls.G2.hashToCurve(root, { DST: "BLS_SIG_BLS12381G2_XMD:SHA-256_SSWU_RO_POP_" });
+    return { pubkey: g1(G1.BASE.multiply(secret)), signature: g2(point.multiply(secret)), signingRoot: toHex(root) };
+  });
+  return { register, owner, signed };
+}
+
 const check = process.argv.includes("--check");
-const files = { bls: { hashes: hashes(), keys: keys(), votes: votes(), possession: possession() }, tries: tries(), history: history(), recorded: recorded() };
+const files = { bls: { hashes: hashes(), keys: keys(), votes: votes(), possession: possession() }, tries: tries(), history: history(), recorded: recorded(), validators: validators() };
 for (const [name, content] of Object.entries(files)) {
   const file = new URL(`test/fixtures/${name}.json`, import.meta.url);
   const text = `${JSON.stringify(content, null, 1)}\n`;

@@ -67,7 +67,9 @@ contract EigenLayerAdapter is IRestaking, IAVSRegistrar {
         wads[0] = (want * WAD + stake - 1) / stake;
         (, uint256[] memory shares) = MANAGER.slashOperator(
             address(this),
-            IAllocationManager.SlashingParams(owner, SET, _one(STRATEGY), wads, "conflicting votes on Cortado")
+            IAllocationManager.SlashingParams(
+                owner, SET, _one(STRATEGY), wads, "conflicting votes on Cortado"
+            )
         );
         taken = Gwei.wrap(uint64(shares[0] / GWEI));
     }

@@ -216,7 +216,11 @@ contract LightClient is ILightClient {
     }
 
     /// @dev Trust from the time of `header` on. One from the future would prolong it.
-    function _renewed(Header memory header, uint40 before, address table) private view returns (Renewal memory) {
+    function _renewed(Header memory header, uint40 before, address table)
+        private
+        view
+        returns (Renewal memory)
+    {
         uint256 time = header.timestampMs / 1000;
         if (time > block.timestamp) time = block.timestamp;
         if (time < before) time = before;

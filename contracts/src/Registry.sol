@@ -262,11 +262,10 @@ contract Registry is IRegistry, ReentrancyGuardTransient {
 
         // The same seats may have been dearer before, in votes that can still be accused.
         Settlement memory known = _settlements[hash];
-        Gwei recorded = price;
-        if (price < known.price && block.timestamp < epochStart(known.epoch) + UNBONDING_SECONDS) {
-            recorded = known.price;
-        }
-        _settlements[hash] = Settlement(recorded, epoch, uint16(count));
+        bool dearer = price < known.price && block.timestamp < epochStart(known.priced) + UNBONDING_SECONDS;
+        _settlements[hash] = dearer
+            ? Settlement(known.price, known.priced, epoch, uint16(count))
+            : Settlement(price, epoch, epoch, uint16(count));
         (latest, _settledEpoch) = (hash, Epoch.unwrap(epoch) + 1);
         emit Settled(epoch, hash, price, count, list.pages, list.entries);
     }
@@ -417,7 +416,8 @@ contract Registry is IRegistry, ReentrancyGuardTransient {
 
     function _registerKeys(OperatorId operator, KeyRegistration[] calldata keys) private {
         require(
-            keys.length > 0 && keys.length <= SeatPages.ENTRIES_MAX, KeyCount(keys.length, SeatPages.ENTRIES_MAX)
+            keys.length > 0 && keys.length <= SeatPages.ENTRIES_MAX,
+            KeyCount(keys.length, SeatPages.ENTRIES_MAX)
         );
         Weight memory weight = _rolled(operator);
         weight.nextKeys += uint16(keys.length);
@@ -480,7 +480,11 @@ contract Registry is IRegistry, ReentrancyGuardTransient {
         emit PageWritten(pageCount, content.length / SeatPages.ENTRY_BYTES);
     }
 
-    function _key(uint256 page, uint256 place) private view returns (KeyState storage state, OperatorId operator) {
+    function _key(uint256 page, uint256 place)
+        private
+        view
+        returns (KeyState storage state, OperatorId operator)
+    {
         bytes32 keyHash = keccak256(SeatPages.compressedOf(SeatPages.read(address(this), page, place)));
         state = _keys[keyHash];
         operator = state.operator;

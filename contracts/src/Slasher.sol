@@ -4,7 +4,18 @@ pragma solidity 0.8.37;
 import {Address} from "@openzeppelin/contracts/utils/Address.sol";
 import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
 import {IRegistry, KeyState} from "./interfaces/IRegistry.sol";
-import {GWEI, G1Point, Gwei, HeaderHash, Height, KeyIndex, SeatList, SeatsHash, Term, View} from "./types/Types.sol";
+import {
+    GWEI,
+    G1Point,
+    Gwei,
+    HeaderHash,
+    Height,
+    KeyIndex,
+    SeatList,
+    SeatsHash,
+    Term,
+    View
+} from "./types/Types.sol";
 import {Bls} from "./libraries/Bls.sol";
 import {Header, HeaderCodec} from "./libraries/HeaderCodec.sol";
 import {History} from "./libraries/History.sol";
@@ -40,7 +51,9 @@ contract Slasher is ReentrancyGuardTransient {
     }
 
     event Convicted(KeyIndex indexed key, SeatsHash indexed seats, address indexed reporter, Gwei taken);
-    event Accused(bytes32 indexed id, KeyIndex indexed key, SeatsHash seats, Term term, View view_, uint256 deadline);
+    event Accused(
+        bytes32 indexed id, KeyIndex indexed key, SeatsHash seats, Term term, View view_, uint256 deadline
+    );
     event Answered(bytes32 indexed id, VoteKind kind, HeaderHash payload, address answerer);
     event Dropped(bytes32 indexed id);
     event Claimed(address indexed who, uint256 amount);

@@ -219,7 +219,8 @@ abstract contract Base {
         }
         for (uint256 i = 0; i < seats.length; ++i) {
             (, uint256 ordinal) = LibSort.searchSorted(pages, uint256(seats[i].page) >> 8);
-            list.entries = bytes.concat(list.entries, bytes1(uint8(ordinal)), bytes1(uint8(uint256(seats[i].page))));
+            list.entries =
+                bytes.concat(list.entries, bytes1(uint8(ordinal)), bytes1(uint8(uint256(seats[i].page))));
         }
     }
 
@@ -251,7 +252,8 @@ abstract contract Base {
         LibRLP.List memory l1 = LibRLP.p(uint256(100)).p(abi.encodePacked(keccak256("l1")));
         LibRLP.List memory l1Head = LibRLP.p(l1).p(LibRLP.p());
         LibRLP.List memory out = LibRLP.p(uint256(1)).p(header.chainId).p(header.term).p(header.view_);
-        out = out.p(header.view_ == 0 ? 0 : header.view_ - 1).p(header.height).p(abi.encodePacked(header.parent));
+        out = out.p(header.view_ == 0 ? 0 : header.view_ - 1).p(header.height)
+            .p(abi.encodePacked(header.parent));
         out = out.p((header.timestampMs - 1_690_000_000_000) / 2000).p(header.timestampMs).p(l1Head).p(l1);
         out = out.p(abi.encodePacked(header.lanesRoot)).p(abi.encodePacked(keccak256("operations")));
         out = out.p(abi.encodePacked(header.stateRoot)).p(abi.encodePacked(header.historyRoot));
@@ -269,7 +271,7 @@ abstract contract Base {
         return Votes.message(header.chainId, SeatsHash.wrap(header.seatsHash), vote);
     }
 
-    /// @dev All but the first `absent` seats … spread over the set by a stride.
+    /// @dev All but `absent` seats, which are spread over the set.
     function bitmapOf(uint256 seats, uint256 absent) internal pure returns (bytes memory bitmap) {
         bitmap = new bytes((seats + 7) / 8);
         for (uint256 i = 0; i < seats; ++i) {

@@ -31,7 +31,11 @@ contract BlsTest is Base {
         caller = new BlsCaller();
     }
 
-    function path(string memory list, uint256 index, string memory field) private pure returns (string memory) {
+    function path(string memory list, uint256 index, string memory field)
+        private
+        pure
+        returns (string memory)
+    {
         return string.concat(".", list, "[", vm.toString(index), "].", field);
     }
 
@@ -48,7 +52,9 @@ contract BlsTest is Base {
             }
             Bls.hashToG1(message, Bls.DOMAIN_VOTE, to);
             Bls.hashToG1(message, Bls.DOMAIN_POSSESSION, to2);
-            assertTrue(keccak256(vote) == keccak256(vm.parseJsonBytes(json, path("hashes", i, "vote"))), "vote");
+            assertTrue(
+                keccak256(vote) == keccak256(vm.parseJsonBytes(json, path("hashes", i, "vote"))), "vote"
+            );
             bytes memory want = vm.parseJsonBytes(json, path("hashes", i, "possession"));
             assertTrue(keccak256(possession) == keccak256(want), "possession");
         }
@@ -158,9 +164,8 @@ contract BlsTest is Base {
         unchecked {
             uint256 low = uint256(signature.xLow);
             uint256 sum = low + 0x64774b84f38512bf6730d2a0f6b0f6241eabfffeb153ffffb9feffffffffaaab;
-            signature.xHigh = bytes32(
-                uint256(signature.xHigh) + 0x1a0111ea397fe69a4b1ba7b6434bacd7 + (sum < low ? 1 : 0)
-            );
+            signature.xHigh =
+                bytes32(uint256(signature.xHigh) + 0x1a0111ea397fe69a4b1ba7b6434bacd7 + (sum < low ? 1 : 0));
             signature.xLow = bytes32(sum);
         }
         vm.expectRevert(Bls.InvalidPoint.selector);

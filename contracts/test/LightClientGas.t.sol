@@ -20,7 +20,9 @@ contract LightClientGasTest is LightClientBase {
     }
 
     /// @dev Trust of three days is renewed after a 64th of it, 4050 s.
-    function measure(uint256 count, uint256 absent, uint256 limit, uint256 later, string memory note) private {
+    function measure(uint256 count, uint256 absent, uint256 limit, uint256 later, string memory note)
+        private
+    {
         begin(count);
         vm.warp(START + later);
         TestHeader memory header = headerOn(seatsHash, 1_000_000);

@@ -11,15 +11,7 @@ import {Bls} from "../src/libraries/Bls.sol";
 import {History} from "../src/libraries/History.sol";
 import {LaneBlock} from "../src/libraries/Lanes.sol";
 import {Trie} from "../src/libraries/Trie.sol";
-import {
-    Ancestry,
-    G1Point,
-    G2Point,
-    HeaderHash,
-    OperatorId,
-    SeatList,
-    View
-} from "../src/types/Types.sol";
+import {Ancestry, G1Point, G2Point, HeaderHash, OperatorId, SeatList, View} from "../src/types/Types.sol";
 
 /// @dev The libraries' functions take call data.
 contract ProofCaller {
@@ -124,11 +116,15 @@ contract ProofsTest is Base {
     }
 
     /// @dev Anything may stand under a root that somebody chose. Whatever it is, it ends with an answer or a name.
-    function test_nodesOfAnyBytesEndWithAnAnswerOrAnError(bytes calldata node, bytes calldata key) public view {
+    function test_nodesOfAnyBytesEndWithAnAnswerOrAnError(bytes calldata node, bytes calldata key)
+        public
+        view
+    {
         bytes[] memory proof = new bytes[](1);
         proof[0] = node;
-        (bool ok, bytes memory answer) =
-            address(caller).staticcall{gas: 5_000_000}(abi.encodeCall(ProofCaller.get, (keccak256(node), key, proof)));
+        (bool ok, bytes memory answer) = address(caller).staticcall{gas: 5_000_000}(
+            abi.encodeCall(ProofCaller.get, (keccak256(node), key, proof))
+        );
         assertTrue(ok || answer.length >= 4, "out of gas");
         assertTrue(ok || bytes4(answer) != bytes4(0x4e487b71), "panic");
     }
@@ -248,9 +244,10 @@ contract ProofsTest is Base {
         bytes memory want = vm.parseJsonBytes(json, string.concat(place, ".transaction"));
         assertTrue(present && keccak256(raw) == keccak256(want), "transaction");
         // Not under another index, and its absence cannot be shown with the same nodes.
-        (bool ok, bytes memory data) = address(client).staticcall(
-            abi.encodeCall(ILightClient.transaction, (ancestry, position, laneProof, index + 1000, proof))
-        );
+        (bool ok, bytes memory data) = address(client)
+            .staticcall(
+                abi.encodeCall(ILightClient.transaction, (ancestry, position, laneProof, index + 1000, proof))
+            );
         if (ok) {
             (, present,) = abi.decode(data, (bytes32, bool, bytes));
             assertTrue(!present, "another index");

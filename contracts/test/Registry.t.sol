@@ -325,6 +325,28 @@ contract RegistryTest is Base {
         registry.settle(list, price);
     }
 
+    function test_dearestPriceOfASetIsKeptAsLongAsItsVotesCanBeAccused() public {
+        (OperatorId operator, TestSeat[] memory a) = join(registry, alice, 128, 0, 2);
+        (OperatorId other, TestSeat[] memory b) = join(registry, bob, 128, 2, 2);
+        SeatList memory list = listOf(sorted(join2(a, b)));
+        nextEpoch();
+        registry.settle(list, Gwei.wrap(64e9));
+        uint256 dear = block.timestamp;
+        vm.prank(alice);
+        registry.requestExit(operator, Gwei.wrap(64e9));
+        vm.prank(bob);
+        registry.requestExit(other, Gwei.wrap(64e9));
+        SeatsHash hash = registry.latest();
+        for (uint256 i = 0; i < 3; ++i) {
+            nextEpoch();
+            registry.settle(list, Gwei.wrap(32e9));
+            assertEq(Gwei.unwrap(registry.settlement(hash).price), 64e9, "dear");
+        }
+        vm.warp(dear + UNBONDING);
+        registry.settle(list, Gwei.wrap(32e9));
+        assertEq(Gwei.unwrap(registry.settlement(hash).price), 32e9, "cheap");
+    }
+
     function test_wrongSeatsAreNotSettled() public {
         (, TestSeat[] memory a) = join(registry, alice, 96, 0, 3);
         (, TestSeat[] memory b) = join(registry, bob, 64, 3, 2);
@@ -337,7 +359,7 @@ contract RegistryTest is Base {
         registry.settle(list, Gwei.wrap(32e9 + 1));
         // Out of order, and one twice.
         (list.entries[0], list.entries[1], list.entries[2], list.entries[3]) =
-            (list.entries[2], list.entries[3], list.entries[0], list.entries[1]);
+        (list.entries[2], list.entries[3], list.entries[0], list.entries[1]);
         vm.expectPartialRevert(IRegistry.SeatsOutOfOrder.selector);
         registry.settle(list, Gwei.wrap(32e9));
         (list.entries[0], list.entries[1]) = (list.entries[2], list.entries[3]);

@@ -7,16 +7,7 @@ import {Slasher} from "../src/Slasher.sol";
 import {IRegistry, KeyRegistration} from "../src/interfaces/IRegistry.sol";
 import {Bls} from "../src/libraries/Bls.sol";
 import {Vote, VoteKind, Votes} from "../src/libraries/Votes.sol";
-import {
-    G1Point,
-    Gwei,
-    HeaderHash,
-    OperatorId,
-    SeatList,
-    SeatsHash,
-    Term,
-    View
-} from "../src/types/Types.sol";
+import {G1Point, Gwei, HeaderHash, OperatorId, SeatList, SeatsHash, Term, View} from "../src/types/Types.sol";
 
 contract SlasherTest is Base {
     Registry private registry;
@@ -63,7 +54,11 @@ contract SlasherTest is Base {
         vm.warp(registry.epochStart(registry.currentEpoch()) + EPOCH);
     }
 
-    function vote(VoteKind kind, uint64 view_, uint64 parent, bytes32 payload) private pure returns (Vote memory) {
+    function vote(VoteKind kind, uint64 view_, uint64 parent, bytes32 payload)
+        private
+        pure
+        returns (Vote memory)
+    {
         return Vote(kind, Term.wrap(0), View.wrap(view_), View.wrap(parent), HeaderHash.wrap(payload));
     }
 
@@ -145,7 +140,9 @@ contract SlasherTest is Base {
         uint64 view_ = uint64(seed % 100) + 1;
         bool finalizes = (seed >> 8) & 1 == 1;
         Vote memory a = vote(VoteKind.Notarize, view_, view_ - 1, keccak256(abi.encode(view_)));
-        Vote memory b = finalizes ? vote(VoteKind.Finalize, view_, view_ - 1, keccak256(abi.encode(view_))) : nullify(view_);
+        Vote memory b = finalizes
+            ? vote(VoteKind.Finalize, view_, view_ - 1, keccak256(abi.encode(view_)))
+            : nullify(view_);
         G1Point memory signature = sumOf(secretOf(0), seatsHash, a, b);
         // Claimed to be anything else.
         Vote memory c = vote(VoteKind(seed % 3), view_, uint64(seed >> 64), keccak256(abi.encode(seed)));
@@ -341,7 +338,9 @@ contract SlasherTest is Base {
         siblings[0] = keccak256("block 0");
         vm.prank(eve);
         vm.expectPartialRevert(Slasher.ViewNullified.selector);
-        slasher.accuse{value: BOND}(1, 0, seatsHash, c.votes, c.signature, c.headers, c.other, siblings, c.peaks);
+        slasher.accuse{value: BOND}(
+            1, 0, seatsHash, c.votes, c.signature, c.headers, c.other, siblings, c.peaks
+        );
     }
 
     function test_notarizationOfAnotherBlockInTheViewExcuses() public {
@@ -378,7 +377,9 @@ contract SlasherTest is Base {
         c.signature = sumOf(secretOf(0), seatsHash, c.votes[0], c.votes[1]);
         vm.deal(address(this), bond);
         vm.expectPartialRevert(why);
-        slasher.accuse{value: bond}(1, 0, seatsHash, c.votes, c.signature, c.headers, c.other, siblings, c.peaks);
+        slasher.accuse{value: bond}(
+            1, 0, seatsHash, c.votes, c.signature, c.headers, c.other, siblings, c.peaks
+        );
     }
 
     function test_accusationsWithoutGroundAreRefused() public {

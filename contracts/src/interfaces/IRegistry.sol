@@ -77,11 +77,13 @@ struct Stakes {
 }
 
 /// @notice A seat set as it was settled.
-/// @param price What each seat has at risk (R3).
-/// @param epoch Of what stake.
+/// @param price What each seat has at risk (R3): the highest price that votes can still be accused for.
+/// @param priced When this was last the price.
+/// @param epoch When the set was last settled.
 /// @param seats How many.
 struct Settlement {
     Gwei price;
+    Epoch priced;
     Epoch epoch;
     uint16 seats;
 }
@@ -94,12 +96,20 @@ interface IRegistry {
     event Withdrawn(OperatorId indexed operator, Gwei amount, address to);
     event RestakedSynced(OperatorId indexed operator, Gwei amount, Epoch from);
     event KeyRegistered(
-        OperatorId indexed operator, KeyIndex indexed index, bytes32 identity, bytes key, uint32 page, uint8 place, Epoch from
+        OperatorId indexed operator,
+        KeyIndex indexed index,
+        bytes32 identity,
+        bytes key,
+        uint32 page,
+        uint8 place,
+        Epoch from
     );
     event KeyRetired(OperatorId indexed operator, KeyIndex indexed index, Epoch until);
     event PageWritten(uint32 indexed page, uint256 entries);
     event ProposerSet(OperatorId indexed operator, address indexed signer, bytes32 identity, Epoch from);
-    event Settled(Epoch indexed epoch, SeatsHash indexed seats, Gwei price, uint256 count, bytes pages, bytes entries);
+    event Settled(
+        Epoch indexed epoch, SeatsHash indexed seats, Gwei price, uint256 count, bytes pages, bytes entries
+    );
     event Slashed(
         OperatorId indexed operator, KeyIndex indexed index, address indexed reporter, Gwei taken, Gwei reward
     );

@@ -26,7 +26,6 @@ library Bls {
     uint256 private constant MODEXP = 0x05;
     uint256 private constant SHA256 = 0x02;
     uint256 private constant G1_ADD = 0x0b;
-    uint256 private constant G2_ADD = 0x0d;
     uint256 private constant PAIRING = 0x0f;
     uint256 private constant MAP_FP_TO_G1 = 0x10;
 
@@ -72,19 +71,6 @@ library Bls {
         }
         require(ok, InvalidPoint());
         _check(pairs);
-    }
-
-    /// @notice Adds `point` to `sum` in place.
-    /// @dev Membership in the group is the pairing's to check.
-    function add(G2Point memory sum, G2Point memory point) internal view {
-        bool ok;
-        assembly ("memory-safe") {
-            let free := mload(0x40)
-            mcopy(free, sum, 256)
-            mcopy(add(free, 256), point, 256)
-            ok := staticcall(gas(), G2_ADD, free, 512, sum, 256)
-        }
-        require(ok, InvalidPoint());
     }
 
     /// @notice Replaces `point` by its inverse. Infinity is its own.

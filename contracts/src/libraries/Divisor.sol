@@ -38,9 +38,7 @@ library Divisor {
         }
         uint256 want = eligible < max ? eligible : max;
         require(total == want, WrongSeatTotal(total, want));
-        require(
-            price >= min && above < total && total <= atLeast, WrongPrice(price, total, above, atLeast)
-        );
+        require(price >= min && above < total && total <= atLeast, WrongPrice(price, total, above, atLeast));
         uint256 left = total - above;
         for (uint256 i = 0; i < stakes.length; ++i) {
             uint256 sure = _quotients(stakes[i], keys[i], price + 1);

@@ -31,7 +31,8 @@ library Lanes {
     /// @notice The bytes are not the RLP of a lane entry.
     error MalformedLane();
 
-    bytes32 internal constant DOMAIN_TYPE = keccak256("EIP712Domain(string name,string version,uint256 chainId)");
+    bytes32 internal constant DOMAIN_TYPE =
+        keccak256("EIP712Domain(string name,string version,uint256 chainId)");
     bytes32 internal constant LANE_TYPE = keccak256(
         "LaneBlock(uint16 version,uint64 namespace,uint64 slot,uint64 seq,bool last,uint64 height,bytes32 parent,uint64 contextNumber,bytes32 contextHash,uint64 timestamp,bytes32 bodyRoot,uint64 size,bytes32 group)"
     );
@@ -65,7 +66,8 @@ library Lanes {
 
     /// @notice The EIP-712 digest: the lane block's name, and what its proposer signed.
     function hashOf(LaneBlock memory lane) internal pure returns (bytes32) {
-        bytes32 domain = keccak256(abi.encode(DOMAIN_TYPE, keccak256("Cortado"), keccak256("1"), uint256(lane.chainId)));
+        bytes32 domain =
+            keccak256(abi.encode(DOMAIN_TYPE, keccak256("Cortado"), keccak256("1"), uint256(lane.chainId)));
         bytes memory first = abi.encode(
             LANE_TYPE, lane.version, lane.namespace, lane.slot, lane.seq, lane.last, lane.height, lane.parent
         );

@@ -26,7 +26,6 @@ library SeatPages {
     /// @dev Offsets in an entry.
     uint256 internal constant IDENTITY_AT = 3;
     uint256 internal constant KEY_AT = 37;
-    uint256 private constant INDEX_AT = 133;
     uint256 private constant Y_AT = 138;
 
     /// @notice Where page number `page` of `registry` is.
@@ -41,8 +40,9 @@ library SeatPages {
         returns (bytes memory entry)
     {
         bytes memory number = LibRLP.encode(uint256(KeyIndex.unwrap(index)));
-        bytes memory rlp =
-            abi.encodePacked(hex"f8", uint8(131 + number.length), hex"a0", identity, hex"b860", compressed, number);
+        bytes memory rlp = abi.encodePacked(
+            hex"f8", uint8(131 + number.length), hex"a0", identity, hex"b860", compressed, number
+        );
         entry = new bytes(ENTRY_BYTES);
         assembly ("memory-safe") {
             let pos := add(entry, 0x20)
@@ -97,19 +97,6 @@ library SeatPages {
         }
     }
 
-    /// @notice The registry index of an entry.
-    function indexOf(bytes memory entry) internal pure returns (KeyIndex index) {
-        uint256 first = uint8(entry[INDEX_AT]);
-        if (first < 0x80) return KeyIndex.wrap(uint32(first));
-        uint256 length = first - 0x80;
-        uint256 value;
-        assembly ("memory-safe") {
-            let word := mload(add(add(entry, 0x20), add(INDEX_AT, 1)))
-            value := shr(sub(256, shl(3, length)), word)
-        }
-        return KeyIndex.wrap(uint32(value));
-    }
-
     /// @notice Room for a sum of keys, which starts at infinity.
     /// @dev 256 bytes of sum, 256 of the key that is added to it, 197 of a raw entry.
     function newSum() internal pure returns (bytes memory sum) {
@@ -156,7 +143,11 @@ library SeatPages {
     }
 
     /// @notice Addresses of the pages of a list, after a check of its shape.
-    function addresses(address registry, SeatList calldata list) internal pure returns (address[] memory out) {
+    function addresses(address registry, SeatList calldata list)
+        internal
+        pure
+        returns (address[] memory out)
+    {
         uint256 count = list.pages.length / 4;
         require(
             list.pages.length % 4 == 0 && list.entries.length % 2 == 0 && count > 0 && count <= 256,

@@ -179,7 +179,7 @@ library SeatTable {
                 let key := add(room, 0x130)
                 let raw := add(room, 0x220)
                 let addresses := add(room, add(0x20, ROOM_BYTES))
-                for { } absent { } {
+                for {} absent {} {
                     let bit := sub(255, clz(and(absent, sub(0, absent))))
                     entry := shr(240, mload(add(entries, add(bit, bit))))
                     page := mload(add(addresses, shl(5, shr(8, entry))))
@@ -282,7 +282,7 @@ library SeatTable {
         assembly ("memory-safe") {
             let to := add(places, 0x20)
             let end := add(to, shl(5, count))
-            for { } lt(to, end) { to := add(to, 32) } {
+            for {} lt(to, end) { to := add(to, 32) } {
                 let entry := shr(240, mload(entries))
                 let page := shr(224, mload(add(pages, shl(2, shr(8, entry)))))
                 mstore(to, or(shl(8, page), and(entry, 0xff)))

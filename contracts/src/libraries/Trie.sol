@@ -125,7 +125,11 @@ library Trie {
     }
 
     /// @dev Payload of the item at `from`: a list or a string, in its one form.
-    function _span(Cursor memory pos, uint256 from, bool list) private pure returns (uint256 start, uint256 end) {
+    function _span(Cursor memory pos, uint256 from, bool list)
+        private
+        pure
+        returns (uint256 start, uint256 end)
+    {
         uint256 first = _byte(from);
         bool ok;
         if (!list && first < 0x80) {

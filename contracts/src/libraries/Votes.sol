@@ -44,7 +44,7 @@ library Votes {
             out := mload(0x40)
             mstore(0x40, add(out, 0xa0))
             function varint(to, value) -> next {
-                for { } gt(value, 0x7f) { value := shr(7, value) } {
+                for {} gt(value, 0x7f) { value := shr(7, value) } {
                     mstore8(to, or(and(value, 0x7f), 0x80))
                     to := add(to, 1)
                 }
