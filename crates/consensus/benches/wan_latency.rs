@@ -88,6 +88,7 @@ async fn measure(context: deterministic::Context) {
         seats: SEATS,
         proposers: 1,
         slot_ms: SLOT_MS,
+        term_ms: cortado_types::genesis::TERM_MS_MAX,
         slot_bytes_max: 64 << 20,
         anchor: alloy_rlp::encode(alloy_consensus::Header::default()),
         tuning: Tuning::default(),

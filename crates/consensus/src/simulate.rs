@@ -22,8 +22,8 @@ use commonware_p2p::{
 use commonware_runtime::{Handle, Spawner as _, Supervisor as _, deterministic};
 use commonware_utils::NZUsize;
 use cortado_types::{
-    ChainId, Genesis, L1Config, NamespaceConfig, Seat, SeatSet, TimestampMs, bls::SecretBls,
-    ecdsa::SigningKey,
+    Address, ChainId, Genesis, L1Config, NamespaceConfig, Seat, SeatSet, SeatsRead, TimestampMs,
+    bls::SecretBls, ecdsa::SigningKey,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -158,9 +158,11 @@ pub struct Plan {
     pub proposers: usize,
     /// Length of a slot and of an L1 slot, ms.
     pub slot_ms: u64,
+    /// Length of a term, ms.
+    pub term_ms: u64,
     /// Bytes of bodies that a namespace may use in a slot.
     pub slot_bytes_max: u64,
-    /// RLP of the L1 header at genesis.
+    /// RLP of the L1 header at genesis; its state root becomes that of an L1 with the seats settled.
     pub anchor: Vec<u8>,
     /// Timeouts of all nodes.
     pub tuning: Tuning,
@@ -194,23 +196,26 @@ pub fn genesis(plan: &Plan) -> (Vec<Keys>, Genesis) {
         reserve_holder: None,
         slot_bytes_max: 0,
     };
-    let genesis = Genesis {
+    let mut genesis = Genesis {
         chain_id: ChainId::new(7_777),
         time: TimestampMs::ZERO,
         slot_ms: plan.slot_ms,
+        term_ms: plan.term_ms,
         l1: L1Config {
             chain_id: 1_337,
             slot_ms: plan.slot_ms,
             slots_per_epoch: 8,
             anchor: plan.anchor.clone().into(),
+            registry: Address::ZERO,
         },
         namespaces: std::iter::once(l1_pointer).chain(namespaces).collect(),
-        seats,
+        seats: SeatsRead::unproved(seats),
         proposers: keys[plan.seats..]
             .iter()
             .map(|keys| identity(&keys.peer()))
             .collect(),
     };
+    cortado_l1::testing::settle(&mut genesis);
     (keys, genesis)
 }
 

@@ -64,6 +64,7 @@ impl Town {
             seats: 4,
             proposers: 1,
             slot_ms: SLOT_MS,
+            term_ms: cortado_types::genesis::TERM_MS_MAX,
             slot_bytes_max: 1 << 30,
             anchor: alloy_rlp::encode(alloy_consensus::Header::default()),
             tuning: Tuning::default(),

@@ -35,6 +35,7 @@ pub fn plan(seats: usize, proposers: usize) -> Plan {
         seats,
         proposers,
         slot_ms: 2_000,
+        term_ms: cortado_types::genesis::TERM_MS_MAX,
         slot_bytes_max: 64 << 20,
         anchor: l1_header(0, B256::ZERO, 0).to_vec(),
         tuning: Tuning {
