@@ -13,7 +13,7 @@ FLOORS = {
     "lottery": 1, "l1": 1, "preconf": 1,
     "chain": 2, "derive": 2, "evm": 2,
     "consensus": 3, "client": 3, "ethrpc": 3,
-    "rollup": 4, "devl1": 4,
+    "rollup": 4, "devl1": 4, "contracts": 4,
     "node": 5,
     "cli": 6,
 }
