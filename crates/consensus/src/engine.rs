@@ -28,7 +28,7 @@ use boundary::Boundary;
 use commonware_broadcast::buffered;
 use commonware_codec::{Codec, Read};
 use commonware_consensus::{
-    Application, Block as EngineBlock, Heightable as _, Reporter, Reporters,
+    Application, Block as EngineBlock, Reporter, Reporters,
     marshal::{
         self, Update,
         core::{Actor as Marshal, Mailbox},
@@ -53,6 +53,7 @@ use commonware_utils::{NZU16, NZU64, NZUsize, NonZeroDuration};
 use cortado_types::TimestampMs;
 use std::{
     num::{NonZeroU16, NonZeroU64, NonZeroUsize},
+    sync::Arc,
     time::Duration,
 };
 use tracing::warn;
@@ -189,7 +190,7 @@ where
     )
     .await
     .expect("certificate store must open: it is damaged in the middle or the disk fails");
-    let mut blocks: prunable::Archive<_, _, _, B> = prunable::Archive::init(
+    let mut blocks: prunable::Archive<_, _, _, Arc<B>> = prunable::Archive::init(
         context.child("blocks"),
         archive_config(
             &partitions.blocks,
@@ -209,7 +210,11 @@ where
         && blocks.last_index().is_none()
     {
         let stored = blocks
-            .put(block.height().get(), block.digest(), block)
+            .put(
+                block.height().get(),
+                block.digest(),
+                &Arc::new(block.clone()),
+            )
             .await
             .expect("block store must take the block that the term starts on");
         blocks = stored.sync().await.expect("block store must sync");

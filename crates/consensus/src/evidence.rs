@@ -259,7 +259,10 @@ impl<E: Runtime, S: Scheme> Actor<E, S> {
             .archive
             .as_ref()
             .ok_or(archive::Error::RecordCorrupted)?;
-        let kept = archive.get_all(index(term, view)).await?.unwrap_or_default();
+        let kept = archive
+            .get_all(index(term, view))
+            .await?
+            .unwrap_or_default();
         let _ = reply.send(
             kept.iter()
                 .map(|certificate| certificate.encode())

@@ -25,12 +25,8 @@ use bytes::Bytes;
 use commonware_actor::Feedback;
 use commonware_codec::{Decode as _, Encode as _};
 use commonware_consensus::{
-    Reporter,
-    marshal::Update,
-    simplex::types::Finalization,
-    types::Height as EngineHeight,
+    Reporter, marshal::Update, simplex::types::Finalization, types::Height as EngineHeight,
 };
-use commonware_cryptography::Digested;
 use commonware_macros::select_loop;
 use commonware_runtime::{ContextCell, Handle, spawn_cell};
 use commonware_utils::{

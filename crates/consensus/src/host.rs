@@ -333,13 +333,14 @@ async fn run(
     stopping: oneshot::Receiver<()>,
 ) {
     let me = prepared.identity.public_key();
-    let (links, oracle, roster, network) = match tcp::start(&context, prepared.identity, prepared.network) {
-        Ok(started) => started,
-        Err(error) => {
-            let _ = started.send(Err(error.into()));
-            return;
-        }
-    };
+    let (links, oracle, roster, network) =
+        match tcp::start(&context, prepared.identity, prepared.network) {
+            Ok(started) => started,
+            Err(error) => {
+                let _ = started.send(Err(error.into()));
+                return;
+            }
+        };
     let node = Node::start::<_, tcp::Tcp>(
         context.child("node"),
         node::Config {

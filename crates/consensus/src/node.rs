@@ -330,7 +330,9 @@ impl<S: Scheme> Node<S> {
 
     /// Number of the newest block known to be final; after a start it may not be applied yet.
     pub async fn newest(&self) -> Height {
-        terms::newest(&self.marshal).await.max(self.finalized().height())
+        terms::newest(&self.marshal)
+            .await
+            .max(self.finalized().height())
     }
 
     /// Follows [`Node::finalized`]; intermediate blocks may be skipped.
@@ -394,7 +396,11 @@ impl<S: Scheme> Node<S> {
         if term == Term::ZERO {
             return Some(self.genesis.1.clone());
         }
-        let record = self.history.term(term).await.filter(|_| term < state.term)?;
+        let record = self
+            .history
+            .term(term)
+            .await
+            .filter(|_| term < state.term)?;
         SeatSet::new(record.seats).ok().map(Arc::new)
     }
 

@@ -256,8 +256,7 @@ impl<S: SimulatedScheme> World<S> {
         let (keys, genesis) = genesis(&plan);
         let count = keys.len();
         let is_proposer = |i: usize| (plan.seats..plan.seats + plan.proposers).contains(&i);
-        let (proposers, seats): (Vec<_>, Vec<_>) =
-            (0..count).partition(|i| is_proposer(*i));
+        let (proposers, seats): (Vec<_>, Vec<_>) = (0..count).partition(|i| is_proposer(*i));
         let peers = |of: Vec<usize>| of.into_iter().map(|i| keys[i].peer()).collect();
         let (seats, proposers): (Vec<_>, Vec<_>) = (peers(seats), peers(proposers));
         let (network, oracle) = Network::new_with_split_peers(

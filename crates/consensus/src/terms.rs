@@ -20,8 +20,7 @@ use crate::{
     committee::Committee,
     engine::{self, MarshalMailbox, Origin, Parts, Tuning},
     events::Events,
-    evidence, finalizer, history,
-    lanes,
+    evidence, finalizer, history, lanes,
     ledger::{Finalized, Ledger},
     network::terms::TermChannels,
     runtime::{Roster, Runtime, Transport},
@@ -234,8 +233,7 @@ impl<E: Runtime, S: Scheme, N: Transport> Actor<E, S, N> {
             self.stop_before().await?;
             self.before = self.present.take();
             let started = self.start_term(term, at).await?;
-            self.marshal
-                .send_replace(Some(started.marshal.clone()));
+            self.marshal.send_replace(Some(started.marshal.clone()));
             self.restore(&started).await;
             self.present = Some(started);
         } else if at.block.inner().header.term == term {
@@ -290,7 +288,10 @@ impl<E: Runtime, S: Scheme, N: Transport> Actor<E, S, N> {
             blocker: config.blocker.clone(),
             peers: config.peers.clone(),
         };
-        let context = self.context.child("term").with_attribute("term", term.get());
+        let context = self
+            .context
+            .child("term")
+            .with_attribute("term", term.get());
         let (sender, started) = futures::channel::oneshot::channel();
         // Its own task: what is stopped with it is all that it started.
         let task = context.spawn(move |context| async move {
@@ -358,7 +359,10 @@ impl<E: Runtime, S: Scheme, N: Transport> Actor<E, S, N> {
     async fn restore(&self, running: &Running<S>) {
         let mut at = self.config.ledger.finalized().height();
         while let Some(next) = at.next() {
-            let stored = running.marshal.get_block(EngineHeight::new(next.get())).await;
+            let stored = running
+                .marshal
+                .get_block(EngineHeight::new(next.get()))
+                .await;
             let Some(block) = stored else { return };
             let block = block.inner().clone();
             let restored = self.config.finalizer.restore(&running.marshal, block).await;

@@ -27,16 +27,25 @@ use tracing::debug;
 type Consensus = Context<Digest, ed25519::PublicKey>;
 
 /// What the engine asks and tells in one term.
-pub(super) struct Boundary<E, S: Scheme, A, B: Payload> {
+pub(super) struct Boundary<E, S, A, B>
+where
+    E: Runtime,
+    S: Scheme,
+    A: Application<E, SigningScheme = S, Context = Consensus, Block = B, Input = ()>,
+    B: Payload,
+{
     context: Arc<E>,
     inline: Inlined<E, S, A, B>,
     marshal: MarshalMailbox<S, B>,
     ends: TimestampMs,
 }
 
-impl<E, S: Scheme, A, B: Payload> Clone for Boundary<E, S, A, B>
+impl<E, S, A, B> Clone for Boundary<E, S, A, B>
 where
-    Inlined<E, S, A, B>: Clone,
+    E: Runtime,
+    S: Scheme,
+    A: Application<E, SigningScheme = S, Context = Consensus, Block = B, Input = ()>,
+    B: Payload,
 {
     fn clone(&self) -> Self {
         Self {

@@ -156,11 +156,7 @@ pub struct Actor<E: Runtime, S: Scheme> {
 
 impl<E: Runtime, S: Scheme> Actor<E, S> {
     /// Starts to answer peers; asks nothing yet.
-    pub fn new<N: Transport>(
-        context: E,
-        config: Config<S, N>,
-        link: Link<N>,
-    ) -> (Self, Mailbox) {
+    pub fn new<N: Transport>(context: E, config: Config<S, N>, link: Link<N>) -> (Self, Mailbox) {
         let (sender, receiver) = mpsc::channel(MAILBOX_SIZE);
         let handler = Handler {
             answers: sender.clone(),
@@ -297,8 +293,7 @@ impl<E: Runtime, S: Scheme> Actor<E, S> {
         if self.asked.is_none() {
             return;
         }
-        self.fetcher
-            .retain(move |key, ()| height_of(key) > height);
+        self.fetcher.retain(move |key, ()| height_of(key) > height);
         if self.newest > height {
             self.ask(now);
         } else if self.asked.is_some_and(|asked| asked <= height) {
@@ -347,7 +342,12 @@ impl<E: Runtime, S: Scheme> Actor<E, S> {
             };
             match self.check(&at, &claimed, verifier) {
                 Ok(finalization) => {
-                    if self.finalizer.import(claimed.block, finalization).await.is_none() {
+                    if self
+                        .finalizer
+                        .import(claimed.block, finalization)
+                        .await
+                        .is_none()
+                    {
                         return false;
                     }
                     let _ = reply.send(true);

@@ -2,7 +2,7 @@
 
 use crate::{block::Digest, network::MESSAGE_BYTES_MAX, scheme::Scheme};
 use alloy_rlp::{RlpDecodable, RlpEncodable};
-use commonware_codec::DecodeExt as _;
+use commonware_codec::Decode as _;
 use commonware_consensus::{Epochable as _, simplex::types::Finalization};
 use commonware_parallel::Sequential;
 use cortado_types::{CodecError, Header, Height, Term, decode_exact};
@@ -85,8 +85,7 @@ impl<S: Scheme> Claimed<S> {
     pub(super) fn read(bytes: &[u8], want: Height) -> Result<(Self, Height), Unconvincing> {
         let answer: Answer = decode_exact("final block", bytes, ANSWER_BYTES_MAX)?;
         let part = |what| move |source| Unconvincing::Part { what, source };
-        let block =
-            crate::block::Block::from_bytes(answer.block.clone()).map_err(part("block"))?;
+        let block = crate::block::Block::from_bytes(answer.block.clone()).map_err(part("block"))?;
         let header = &block.inner().header;
         if header.height != want {
             let got = header.height;

@@ -3,8 +3,8 @@
 use alloy_rlp::{Encodable as _, RlpDecodable, RlpEncodable};
 use bytes::Bytes;
 use cortado_types::{
-    B256, BodyError, CodecError, LaneBody, SignedLaneHeader, Term, bls::SignatureBytes, decode_exact,
-    limits::LANE_BODY_BYTES_MAX,
+    B256, BodyError, CodecError, LaneBody, SignedLaneHeader, Term, bls::SignatureBytes,
+    decode_exact, limits::LANE_BODY_BYTES_MAX,
 };
 
 /// Room for the header and its signature beside the body, bytes; they are under 400.

@@ -75,7 +75,10 @@ impl Roster for TcpRoster {
     fn track(&mut self, id: u64, seats: &[ed25519::PublicKey]) {
         for seat in seats {
             if !self.addresses.contains_key(seat) && !self.others.contains_key(seat) {
-                info!(?seat, "a seat without a known address: it has to dial this node");
+                info!(
+                    ?seat,
+                    "a seat without a known address: it has to dial this node"
+                );
             }
         }
         // The network panics over more than it has room for.
@@ -83,7 +86,10 @@ impl Roster for TcpRoster {
         let others: Vec<_> = listed.filter(|peer| !seats.contains(peer)).collect();
         let room = self.capacity.saturating_sub(others.len());
         if seats.len() > room {
-            warn!(seats = seats.len(), room, "no room for all seats; restart this node to make it");
+            warn!(
+                seats = seats.len(),
+                room, "no room for all seats; restart this node to make it"
+            );
         }
         let primary = self.addressed(seats.iter().take(room));
         let secondary = self.addressed(others.into_iter());
@@ -122,7 +128,12 @@ pub enum NetworkError {
 }
 
 /// The links of one identity, whoever says who the peers are, and the network's task.
-pub type Started = (Links<Tcp>, Oracle<ed25519::PublicKey>, TcpRoster, Handle<()>);
+pub type Started = (
+    Links<Tcp>,
+    Oracle<ed25519::PublicKey>,
+    TcpRoster,
+    Handle<()>,
+);
 
 /// Starts the network of one identity. `context` must live as long as the node.
 ///

@@ -116,11 +116,10 @@ impl<N: Transport> Shared<N> {
     }
 
     async fn term(&mut self, term: u64) -> TermLink<N> {
-        let (sender, inner) = self
-            .handle
-            .register(term)
-            .await
-            .expect("the muxer lives as long as the node, and a term's engine starts once in it");
+        let (sender, inner) =
+            self.handle.register(term).await.expect(
+                "the muxer lives as long as the node, and a term's engine starts once in it",
+            );
         while let Ok((of, message)) = self.unclaimed.try_recv() {
             if of == term {
                 self.early.keep(term, message);
@@ -149,10 +148,7 @@ impl<N: Transport> TermChannels<N> {
         let links = [votes, certificates, resolver, blocks, backfill];
         Self(links.map(|link| {
             let name = names.next().unwrap_or_default();
-            Shared::new(
-                context.child("channel").with_attribute("name", name),
-                link,
-            )
+            Shared::new(context.child("channel").with_attribute("name", name), link)
         }))
     }
 

@@ -137,7 +137,10 @@ impl<E: Runtime> Actor<E> {
 
     fn count_ack(&mut self, peer: &ed25519::PublicKey, ack: Ack) {
         let committee = &self.config.committee;
-        let Some(seat) = committee.seat_of(peer).filter(|_| ack.term == committee.term) else {
+        let Some(seat) = committee
+            .seat_of(peer)
+            .filter(|_| ack.term == committee.term)
+        else {
             return;
         };
         self.outbox.acknowledged(&ack.hash, seat);
@@ -155,7 +158,11 @@ impl<E: Runtime> Actor<E> {
 
     /// New seats have nothing yet: they get what is on its way. The others hold it and acknowledge
     /// it anew (R6a).
-    fn follow_term(&mut self, finalized: &Finalized, sender: &mut impl commonware_p2p::Sender<PublicKey = ed25519::PublicKey>) {
+    fn follow_term(
+        &mut self,
+        finalized: &Finalized,
+        sender: &mut impl commonware_p2p::Sender<PublicKey = ed25519::PublicKey>,
+    ) {
         let state = &finalized.state;
         if state.term == self.config.committee.term {
             return;

@@ -110,7 +110,10 @@ impl<E: Runtime, N: Transport> Actor<E, N> {
 
     fn count_ack(&mut self, peer: &ed25519::PublicKey, ack: Ack) {
         let committee = &self.config.committee;
-        let Some(seat) = committee.seat_of(peer).filter(|_| ack.term == committee.term) else {
+        let Some(seat) = committee
+            .seat_of(peer)
+            .filter(|_| ack.term == committee.term)
+        else {
             return;
         };
         let subject = Subject {
