@@ -171,7 +171,7 @@ impl ChainReader for TestReader {
 
     fn local_status(&self) -> LocalStatus {
         LocalStatus {
-            own_seats: vec![self.genesis.seats[0].identity],
+            own_seats: vec![self.genesis.seats.seats[0].identity],
             ..LocalStatus::default()
         }
     }
