@@ -87,6 +87,7 @@ async fn measure(context: deterministic::Context) {
     let plan = Plan {
         seats: SEATS,
         proposers: 1,
+        spares: 0,
         slot_ms: SLOT_MS,
         term_ms: cortado_types::genesis::TERM_MS_MAX,
         slot_bytes_max: 64 << 20,

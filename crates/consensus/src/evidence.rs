@@ -9,15 +9,15 @@ use crate::{
     engine::page_cache,
     events::{Event, Events, SeatFault},
     runtime::Runtime,
-    scheme::Scheme,
+    scheme::{Scheme, Schemes},
 };
 use bytes::Bytes;
 use commonware_actor::Feedback;
 use commonware_codec::Encode as _;
 use commonware_consensus::{
-    Reporter, Viewable as _,
+    Epochable as _, Reporter, Viewable as _,
     simplex::types::{Activity, Attributable as _, Certificate},
-    types::View,
+    types::{Epoch, View},
 };
 use commonware_cryptography::{Hasher as _, Keccak256};
 use commonware_macros::select_loop;
@@ -45,11 +45,22 @@ const SYNC_EVERY: Duration = Duration::from_secs(2);
 /// Views in one file: of all that are kept, 64 pairs of files are open.
 const VIEWS_PER_FILE: NonZeroU64 = NZU64!(1 << 16);
 
+/// Terms before the present one whose certificates are kept.
+const KEPT_TERMS: u64 = 32;
+
+/// Bits of an archive index that are the view; those above are the term.
+const VIEW_BITS: u32 = 32;
+
+fn index(term: Epoch, view: View) -> u64 {
+    term.get() << VIEW_BITS | view.get()
+}
+
 type Archive<E, S> = prunable::Archive<EightCap, E, Digest, Certificate<S, Digest>>;
 
 enum Message<S: Scheme> {
     Report(Activity<S, Digest>),
     Certificates {
+        term: Epoch,
         view: View,
         reply: oneshot::Sender<Vec<Bytes>>,
     },
@@ -65,13 +76,13 @@ impl<S: Scheme> Clone for Mailbox<S> {
 }
 
 impl<S: Scheme> Mailbox<S> {
-    /// Notarizations and nullifications of a view, in the engine's encoding: what an accused seat
+    /// Notarizations and nullifications of a view of a term, in the engine's encoding: what an accused seat
     /// answers with (R2). Empty if there are none, or on a node that does not vote.
-    pub async fn certificates(&self, view: View) -> Vec<Bytes> {
+    pub async fn certificates(&self, term: Epoch, view: View) -> Vec<Bytes> {
         let (reply, answer) = oneshot::channel();
         if self
             .0
-            .send(Message::Certificates { view, reply })
+            .send(Message::Certificates { term, view, reply })
             .await
             .is_err()
         {
@@ -103,7 +114,7 @@ impl<S: Scheme> Reporter for Mailbox<S> {
 /// Verifies conflicts, archives certificates.
 pub struct Actor<E: Runtime, S: Scheme> {
     context: ContextCell<E>,
-    scheme: S,
+    schemes: Schemes<S>,
     events: Events,
     archive: Option<Archive<E, S>>,
     kept_views: u64,
@@ -117,7 +128,7 @@ impl<E: Runtime, S: Scheme> Actor<E, S> {
     /// If the archive is damaged.
     pub async fn init(
         context: E,
-        scheme: S,
+        schemes: Schemes<S>,
         partition: &str,
         kept_views: u64,
         events: Events,
@@ -142,7 +153,7 @@ impl<E: Runtime, S: Scheme> Actor<E, S> {
         let (sender, receiver) = mpsc::channel(MAILBOX_SIZE);
         let actor = Self {
             context: ContextCell::new(context),
-            scheme,
+            schemes,
             events,
             archive: Some(archive),
             kept_views,
@@ -171,7 +182,9 @@ impl<E: Runtime, S: Scheme> Actor<E, S> {
             Some(message) = self.receiver.recv() else break => {
                 let handled = match message {
                     Message::Report(activity) => self.handle(activity).await,
-                    Message::Certificates { view, reply } => self.answer(view, reply).await,
+                    Message::Certificates { term, view, reply } => {
+                        self.answer(term, view, reply).await
+                    }
                 };
                 if let Err(error) = handled {
                     self.events.fail("evidence archive", error);
@@ -225,7 +238,10 @@ impl<E: Runtime, S: Scheme> Actor<E, S> {
             _ => return Ok(()),
         };
         // The engine reports before it verifies; an accusation must stand on its own.
-        if activity.verify(&mut *self.context, &self.scheme, &Sequential) {
+        let Some(scheme) = self.schemes.of(activity.epoch()) else {
+            return Ok(());
+        };
+        if activity.verify(&mut *self.context, &*scheme, &Sequential) {
             let seat = SeatIndex::new(seat.get());
             warn!(%seat, ?kind, "seat contradicted itself");
             self.events.emit(Event::SeatFault { seat, kind, proof });
@@ -235,6 +251,7 @@ impl<E: Runtime, S: Scheme> Actor<E, S> {
 
     async fn answer(
         &self,
+        term: Epoch,
         view: View,
         reply: oneshot::Sender<Vec<Bytes>>,
     ) -> Result<(), archive::Error> {
@@ -242,7 +259,10 @@ impl<E: Runtime, S: Scheme> Actor<E, S> {
             .archive
             .as_ref()
             .ok_or(archive::Error::RecordCorrupted)?;
-        let kept = archive.get_all(view.get()).await?.unwrap_or_default();
+        let kept = archive
+            .get_all(index(term, view))
+            .await?
+            .unwrap_or_default();
         let _ = reply.send(
             kept.iter()
                 .map(|certificate| certificate.encode())
@@ -255,15 +275,21 @@ impl<E: Runtime, S: Scheme> Actor<E, S> {
         let Some(archive) = self.archive.take() else {
             return Err(archive::Error::RecordCorrupted);
         };
-        let view = certificate.view();
+        let at = index(certificate.epoch(), certificate.view());
         let key = Keccak256::hash(&[&certificate.encode()]);
         // The engine reports again what it reads back after a restart.
-        if archive.has_at(view.get(), &key).await? {
+        if archive.has_at(at, &key).await? {
             self.archive = Some(archive);
             return Ok(());
         }
-        let archive = archive.put_multi(view.get(), key, &certificate).await?;
-        let oldest = view.get().saturating_sub(self.kept_views);
+        let archive = archive.put_multi(at, key, &certificate).await?;
+        // Views of earlier terms are far below those of the present one; both are kept.
+        let first = index(certificate.epoch(), View::zero());
+        let oldest = if at - first > self.kept_views {
+            at - self.kept_views
+        } else {
+            first.saturating_sub(KEPT_TERMS << VIEW_BITS)
+        };
         self.archive = Some(archive.prune(oldest).await?);
         Ok(())
     }

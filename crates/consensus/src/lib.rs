@@ -37,10 +37,12 @@
 
 pub mod application;
 pub mod block;
+pub mod committee;
 pub mod engine;
 pub mod events;
 pub mod evidence;
 pub mod finalizer;
+pub mod history;
 pub mod host;
 pub mod lanes;
 pub mod ledger;
@@ -51,4 +53,5 @@ pub mod runtime;
 pub mod scheme;
 pub mod simulate;
 pub mod tally;
+pub mod terms;
 pub mod witness;

@@ -6,9 +6,12 @@
 
 use crate::block::Digest;
 use commonware_codec::{Copying, DecodeExt as _, Encode as _};
-use commonware_consensus::simplex::{
-    scheme::{Scheme as SimplexScheme, bls12381_multisig, ed25519 as ed25519_scheme},
-    types::Finalization,
+use commonware_consensus::{
+    simplex::{
+        scheme::{Scheme as SimplexScheme, bls12381_multisig, ed25519 as ed25519_scheme},
+        types::Finalization,
+    },
+    types::Epoch,
 };
 use commonware_cryptography::{
     bls12381::primitives::{
@@ -22,6 +25,10 @@ use commonware_utils::ordered::{BiMap, Set};
 use cortado_types::{
     B256, ChainId, FinalityCertificate, Identity, SeatBitmap, SeatIndex, SeatSet, Term, View,
     bls::{SecretBls, SignatureBytes},
+};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 use thiserror::Error;
 
@@ -61,8 +68,59 @@ pub enum KeyError {
 
 /// What this crate asks of a signing scheme beyond what the engine asks.
 pub trait Scheme: SimplexScheme<Digest, PublicKey = ed25519::PublicKey> {
+    /// What an identity votes with, in whichever terms it has a seat.
+    type Keys: Clone + Send + Sync + 'static;
+
+    /// The scheme of the term in which `seats` sit: signs with `keys`, or only verifies without.
+    ///
+    /// # Errors
+    /// [`KeyError`] if a key is invalid or `keys` belong to no seat.
+    fn of_term(
+        seats: &SeatSet,
+        chain_id: ChainId,
+        keys: Option<&Self::Keys>,
+    ) -> Result<Self, KeyError>;
+
     /// The finalisation as the rest of the system and Ethereum read it.
     fn finality(finalization: &Finalization<Self, Digest>) -> FinalityCertificate;
+}
+
+/// The schemes of the terms that evidence may still come from: of the present term and a few before.
+pub struct Schemes<S>(Arc<Mutex<BTreeMap<Epoch, Arc<S>>>>);
+
+/// Terms whose schemes are kept.
+const SCHEMES_MAX: usize = 4;
+
+impl<S> Default for Schemes<S> {
+    fn default() -> Self {
+        Self(Arc::default())
+    }
+}
+
+impl<S> Clone for Schemes<S> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<S> Schemes<S> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Epoch, Arc<S>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A term begins.
+    pub fn add(&self, term: Epoch, scheme: S) {
+        let mut schemes = self.lock();
+        schemes.insert(term, Arc::new(scheme));
+        while schemes.len() > SCHEMES_MAX {
+            schemes.pop_first();
+        }
+    }
+
+    /// The scheme of a term.
+    pub fn of(&self, term: Epoch) -> Option<Arc<S>> {
+        self.lock().get(&term).cloned()
+    }
 }
 
 fn finality(
@@ -85,6 +143,16 @@ fn finality(
 }
 
 impl Scheme for BlsScheme {
+    type Keys = SecretBls;
+
+    fn of_term(
+        seats: &SeatSet,
+        chain_id: ChainId,
+        keys: Option<&SecretBls>,
+    ) -> Result<Self, KeyError> {
+        bls_scheme(seats, chain_id, keys)
+    }
+
     fn finality(finalization: &Finalization<Self, Digest>) -> FinalityCertificate {
         let proposal = &finalization.proposal;
         let bytes = finalization.certificate.signature.encode();
@@ -100,6 +168,16 @@ impl Scheme for BlsScheme {
 }
 
 impl Scheme for CheapScheme {
+    type Keys = ed25519::PrivateKey;
+
+    fn of_term(
+        seats: &SeatSet,
+        chain_id: ChainId,
+        keys: Option<&ed25519::PrivateKey>,
+    ) -> Result<Self, KeyError> {
+        cheap_scheme(seats, chain_id, keys.cloned())
+    }
+
     /// Signatures do not aggregate, so the signature field is zero: nobody but the simulator's
     /// own engine can check it, and it did.
     fn finality(finalization: &Finalization<Self, Digest>) -> FinalityCertificate {

@@ -119,7 +119,7 @@ impl Town {
             retention_ms: u64::MAX,
             directory: directory.join(format!("node-{i}")),
             listen: self.addresses[i],
-            seats,
+            peers: seats,
             allow_private: true,
             tuning: Tuning {
                 snapshot_interval: 4,

@@ -5,3 +5,4 @@ mod faults;
 mod lanes;
 mod power;
 mod progress;
+mod terms;

@@ -10,7 +10,7 @@ use commonware_utils::{NZU64, probability};
 use cortado_consensus::{
     events::Event, runtime::Runtime as _, scheme::CheapScheme, simulate::World,
 };
-use cortado_types::{B256, Height, TimestampMs, View};
+use cortado_types::{B256, Height, Term, TimestampMs, View};
 use std::{collections::BTreeMap, time::Duration};
 
 #[test]
@@ -194,7 +194,10 @@ fn what_excuses_a_seat_is_still_there_after_a_power_cut() {
         let newest = world.node(0).finalized().block.inner().header.view;
         let mut kept = BTreeMap::new();
         for view in 1..=newest.get() {
-            let certificates = world.node(0).certificates(View::new(view)).await;
+            let certificates = world
+                .node(0)
+                .certificates(Term::ZERO, View::new(view))
+                .await;
             assert!(
                 !certificates.is_empty(),
                 "view {view} was certified or nullified"
@@ -208,7 +211,7 @@ fn what_excuses_a_seat_is_still_there_after_a_power_cut() {
         let again = world.start(0).await;
         for (view, certificates) in kept {
             assert_eq!(
-                again.certificates(View::new(view)).await,
+                again.certificates(Term::ZERO, View::new(view)).await,
                 certificates,
                 "view {view}"
             );

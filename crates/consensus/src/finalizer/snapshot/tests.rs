@@ -11,6 +11,7 @@ fn genesis() -> Genesis {
     let plan = Plan {
         seats: 4,
         proposers: 1,
+        spares: 0,
         slot_ms: 2_000,
         term_ms: cortado_types::genesis::TERM_MS_MAX,
         slot_bytes_max: 1,

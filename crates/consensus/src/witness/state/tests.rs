@@ -24,6 +24,7 @@ fn state(anchor: &Bytes) -> State {
     let plan = Plan {
         seats: 4,
         proposers: 0,
+        spares: 0,
         slot_ms: 2_000,
         term_ms: cortado_types::genesis::TERM_MS_MAX,
         slot_bytes_max: 0,
