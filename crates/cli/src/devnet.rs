@@ -8,6 +8,7 @@ mod plan;
 mod ports;
 mod print;
 mod run;
+mod stake;
 mod status;
 mod summary;
 mod traffic;
@@ -34,6 +35,9 @@ pub struct DevnetArgs {
     /// Length of an L1 slot, ms.
     #[arg(long, default_value_t = 2_000)]
     l1_slot_ms: u64,
+    /// Length of a term, ms: seats that changed on L1 sit from the next term on.
+    #[arg(long, default_value_t = 64_000)]
+    term_ms: u64,
     /// Where everything is kept; started again on it, the devnet goes on where it was.
     #[arg(long, default_value = ".cortado")]
     data_dir: PathBuf,
@@ -70,6 +74,7 @@ pub fn run(args: DevnetArgs) -> Result<()> {
         seats_per_operator: args.seats_per_operator,
         rollups: args.rollups,
         l1_slot_ms: args.l1_slot_ms,
+        term_ms: args.term_ms,
         seed: args.seed,
         l1: args.l1,
         beacon: args.beacon,

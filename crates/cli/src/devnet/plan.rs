@@ -1,21 +1,22 @@
 //! What a devnet consists of: made once from the options, written as the same TOML files that the
 //! services read alone, and read back at every later start.
 
-use super::{accounts, ports::Ports};
+use super::{accounts, ports::Ports, stake};
 use alloy_genesis::Genesis as EthGenesis;
 use anyhow::{Context, Result, bail};
 use cortado_devl1::{Config as L1Node, Prefunded};
 use cortado_node::{
     attester::{AttesterConfig, L1NodeConfig, PeerConfig, SeatConfig},
     home::write_atomically,
-    keys::{self, ProposerKeys, SeatKeys, Secret},
+    keys::{self, ProposerKeys, Secret},
     l1::VerifiedHeader,
     proposer::ProposerNodeConfig,
     rollup::RollupNodeConfig,
 };
 use cortado_rollup::service::{LANE_MS, ProposedRollup, ProposerConfig, RollupConfig};
 use cortado_types::{
-    ChainId, Genesis, L1Config, Namespace, NamespaceConfig, TimestampMs, U256, bls::SecretBls,
+    Address, ChainId, Genesis, L1Config, Namespace, NamespaceConfig, SeatsRead, TimestampMs, U256,
+    genesis::{TERM_MS_MAX, TERM_MS_MIN},
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{
@@ -55,6 +56,8 @@ pub struct Shape {
     pub rollups: u32,
     /// Length of an L1 slot, ms.
     pub l1_slot_ms: u64,
+    /// Length of a term, ms.
+    pub term_ms: u64,
     /// What keys are derived from.
     pub seed: u64,
     /// An outside L1's JSON-RPC.
@@ -92,6 +95,7 @@ impl Shape {
                 u64::from(PARTS_MAX),
             ),
             ("--l1-slot-ms", self.l1_slot_ms, 1_000, 600_000),
+            ("--term-ms", self.term_ms, TERM_MS_MIN, TERM_MS_MAX),
             ("attesters times seats", seats, 4, 100),
         ];
         for (what, value, least, most) in limits {
@@ -206,6 +210,16 @@ impl Layout {
         self.dir.join("devnet.json")
     }
 
+    /// What is deployed on L1.
+    pub fn contracts_config(&self) -> PathBuf {
+        self.dir.join("contracts.toml")
+    }
+
+    /// Where on L1 the contracts are.
+    pub fn contracts(&self) -> PathBuf {
+        self.dir.join("contracts.json")
+    }
+
     /// Log lines.
     pub fn log(&self, name: &str) -> PathBuf {
         self.dir.join(format!("{name}.log"))
@@ -262,7 +276,9 @@ pub fn make_l1(layout: &Layout, shape: &Shape, ports: &mut Ports) -> Result<Part
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .context("the clock is before 1970")?;
-    let funded = accounts::funded(shape.seed);
+    let mut funded = accounts::funded(shape.seed);
+    funded.extend(stake::payers(shape));
+    let plan = stake::before_genesis(layout, shape, now.as_secs())?;
     let config = L1Node {
         chain_id: L1_CHAIN_ID,
         slot_ms: shape.l1_slot_ms,
@@ -275,7 +291,7 @@ pub fn make_l1(layout: &Layout, shape: &Shape, ports: &mut Ports) -> Result<Part
                 wei: balance(),
             })
             .collect(),
-        alloc: Default::default(),
+        alloc: plan.alloc()?,
         data_dir: layout.data("l1"),
         rpc_addr: ports.take(8545)?,
         beacon_addr: ports.take(5052)?,
@@ -286,7 +302,17 @@ pub fn make_l1(layout: &Layout, shape: &Shape, ports: &mut Ports) -> Result<Part
     layout.part("l1", "l1", &config)
 }
 
-/// Makes genesis, keys and files of everything beside the L1, which has answered with `anchor`.
+/// What the finality chain begins with on L1.
+pub struct Beginning {
+    /// The block its pointer starts at.
+    pub anchor: VerifiedHeader,
+    /// The registry.
+    pub registry: Address,
+    /// The seats that it has settled there.
+    pub seats: SeatsRead,
+}
+
+/// Makes genesis, keys and files of everything beside the L1, on which `l1_state` was found.
 ///
 /// # Errors
 /// If no port is free or a file cannot be written.
@@ -296,9 +322,8 @@ pub fn make_chain(
     ports: &mut Ports,
     l1: &L1NodeConfig,
     (l1_chain_id, slots_per_epoch): (u64, u64),
-    anchor: &VerifiedHeader,
+    l1_state: &Beginning,
 ) -> Result<Vec<Part>> {
-    let mut seats = Vec::new();
     let mut peers = Vec::new();
     let mut operators = Vec::new();
     let keys_dir = layout.data("keys");
@@ -307,12 +332,7 @@ pub fn make_chain(
         let mut own = Vec::new();
         for seat in 0..shape.seats_per_operator {
             let index = attester * shape.seats_per_operator + seat;
-            let bls = SecretBls::derive(&accounts::material(shape.seed, "seat bls", index))?;
-            let secrets = SeatKeys {
-                identity: Secret(accounts::material(shape.seed, "seat identity", index)),
-                bls: Secret(bls.to_bytes()),
-                test_only: true,
-            };
+            let secrets = stake::seat_keys(shape.seed, index)?;
             let file = keys_dir.join(format!("seat-{index}.toml"));
             keys::save(&file, &secrets)?;
             let public = secrets.seat(index)?;
@@ -322,11 +342,9 @@ pub fn make_chain(
                 address: listen,
             });
             own.push(SeatConfig { keys: file, listen });
-            seats.push(public);
         }
         operators.push(own);
     }
-    seats.sort_by_key(|seat| seat.identity);
     let mut namespaces = vec![
         NamespaceConfig {
             namespace: Namespace::L1_POINTER,
@@ -367,16 +385,18 @@ pub fn make_chain(
     namespaces.sort_by_key(|config| config.namespace);
     let genesis = Genesis {
         chain_id: ChainId::new(CHAIN_ID),
-        time: TimestampMs::new(anchor.timestamp * 1_000),
+        time: TimestampMs::new(l1_state.anchor.timestamp * 1_000),
         slot_ms: shape.slot_ms(),
+        term_ms: shape.term_ms,
         l1: L1Config {
             chain_id: l1_chain_id,
             slot_ms: shape.l1_slot_ms,
             slots_per_epoch,
-            anchor: anchor.raw.clone(),
+            anchor: l1_state.anchor.raw.clone(),
+            registry: l1_state.registry,
         },
         namespaces,
-        seats,
+        seats: l1_state.seats.clone(),
         proposers,
     };
     genesis.validate()?;
@@ -412,7 +432,8 @@ pub fn make_chain(
         let mut rollups = Vec::new();
         for namespace in shape.namespaces_of(proposer) {
             let genesis = layout.dir.join(format!("rollup-{namespace}.genesis.json"));
-            let text = serde_json::to_string_pretty(&rollup_genesis(shape, namespace, anchor))?;
+            let text =
+                serde_json::to_string_pretty(&rollup_genesis(shape, namespace, &l1_state.anchor))?;
             write_atomically(&genesis, text.as_bytes(), 0o644)?;
             rollups.push(ProposedRollup {
                 namespace,

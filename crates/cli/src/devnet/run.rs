@@ -1,9 +1,9 @@
 //! Start every part in order, wait until all answer, run until told to stop.
 
 use super::{
-    plan::{self, Layout, Part, Shape, read_toml, write_toml},
+    plan::{self, Beginning, Layout, Part, Shape, read_toml, write_toml},
     ports::Ports,
-    print, status,
+    print, stake, status,
     summary::{self, Summary},
     traffic::{self, Counters},
 };
@@ -174,7 +174,10 @@ async fn start_all(
             let l1_chain_id = first_answer(&rpc).await?;
             shape.check_l1(l1_chain_id)?;
             let slots_per_epoch = slots_per_epoch(shape, &l1).await?;
-            let anchor = genesis::anchor(&rpc).await?;
+            let beginning = match &l1_part {
+                Some(_) => beginning(layout, shape, &rpc).await?,
+                None => bail!("an outside L1"),
+            };
             let mut parts: Vec<Part> = l1_part.into_iter().collect();
             parts.extend(plan::make_chain(
                 layout,
@@ -182,7 +185,7 @@ async fn start_all(
                 &mut ports,
                 &l1,
                 (l1_chain_id, slots_per_epoch),
-                &anchor,
+                &beginning,
             )?);
             let made = Made {
                 shape: shape.clone(),
@@ -198,6 +201,19 @@ async fn start_all(
         started.push(start(layout, part, processes).await?);
     }
     Ok(made)
+}
+
+/// What stands in the embedded L1's first block.
+async fn beginning(layout: &Layout, shape: &Shape, rpc: &L1Rpc) -> Result<Beginning> {
+    let plan = stake::planned(layout, shape)?;
+    let anchor = genesis::anchor(rpc).await?;
+    let registry = plan.addresses.registry;
+    let seats = rpc.prove_seats(registry, plan.seats, &anchor).await?;
+    Ok(Beginning {
+        anchor,
+        registry,
+        seats,
+    })
 }
 
 fn l1_node(shape: &Shape, part: Option<&Part>) -> Result<L1NodeConfig> {
