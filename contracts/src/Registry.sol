@@ -262,7 +262,8 @@ contract Registry is IRegistry, ReentrancyGuardTransient {
         (uint256[] memory stakes, uint256[] memory keys) = _counted(epoch);
         uint256[] memory seats = _seatsOf(list, epoch, stakes.length);
         Divisor.check(stakes, keys, seats, Gwei.unwrap(price), Gwei.unwrap(MIN_SEAT), SEATS_MAX);
-        (SeatsHash hash, uint256 count) = SeatPages.hashOf(address(this), list);
+        (SeatsHash hash, uint256 count,) =
+            SeatPages.hashOf(SeatPages.addresses(address(this), list), list.entries);
         require(count >= SeatTable.SEATS_MIN, SeatTable.SeatCount(count));
 
         // The same seats may have been dearer before, in votes that can still be accused.
@@ -327,7 +328,7 @@ contract Registry is IRegistry, ReentrancyGuardTransient {
     /// and the key, so that nobody registers another's key or an aggregate that cancels others.
     function possessionMessage(address owner, bytes memory compressedKey) public view returns (bytes memory) {
         bytes memory namespace = abi.encodePacked("CORTADO_POP", CHAIN_ID, address(this), owner);
-        return abi.encodePacked(uint8(namespace.length), namespace, compressedKey);
+        return bytes.concat(bytes1(uint8(namespace.length)), namespace, compressedKey);
     }
 
     /// @notice What a proposer's key must sign to be an operator's.

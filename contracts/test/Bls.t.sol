@@ -18,7 +18,12 @@ contract BlsCaller {
         external
         view
     {
-        Bls.verifyBoth(key, a, b, Bls.DOMAIN_VOTE, signature);
+        G2Point memory copy = key;
+        uint256 pos;
+        assembly {
+            pos := copy
+        }
+        Bls.verifyBoth(pos, a, b, Bls.DOMAIN_VOTE, signature);
     }
 }
 
