@@ -4,7 +4,14 @@ pragma solidity 0.8.37;
 import {Base} from "./Base.sol";
 import {Registry} from "../src/Registry.sol";
 import {Slasher} from "../src/Slasher.sol";
-import {IRegistry, KeyRegistration, KeyState, Settlement, Stakes, Weight} from "../src/interfaces/IRegistry.sol";
+import {
+    IRegistry,
+    KeyRegistration,
+    KeyState,
+    Settlement,
+    Stakes,
+    Weight
+} from "../src/interfaces/IRegistry.sol";
 import {Vote, VoteKind, Votes} from "../src/libraries/Votes.sol";
 import {Epoch, G1Point, Gwei, HeaderHash, OperatorId, SeatsHash, Term, View} from "../src/types/Types.sol";
 
@@ -84,7 +91,7 @@ contract Anybody is Base {
 
     function retire(uint256 number) external {
         uint256 seat = number % seats.length;
-        (uint256 page, uint256 place) = at(seat);
+        (uint256 page, uint256 place) = placeOf(seat);
         vm.prank(owner(owned(seat)));
         registry.retireKey(id(owned(seat)), page, place);
     }
@@ -178,7 +185,7 @@ contract Anybody is Base {
         G1Point memory signature = sumOf(seats[seat].secret, hash, a, b);
         address reporter = self ? owner(owned(seat)) : address(0xe4e);
         uint256 before = wealth(seat, reporter);
-        (uint256 page, uint256 place) = at(seat);
+        (uint256 page, uint256 place) = placeOf(seat);
         vm.prank(reporter);
         Gwei got = slasher.slash(uint32(page), uint8(place), hash, a, b, signature);
         settledAt = type(uint256).max;
@@ -201,7 +208,7 @@ contract Anybody is Base {
         G1Point memory signature;
         if (signs) signature = sumOf(seats[KEYS].secret, hash, a, b);
         else signature.xLow = bytes32(way);
-        (uint256 page, uint256 place) = at(seat);
+        (uint256 page, uint256 place) = placeOf(seat);
         try slasher.slash{gas: 1_000_000}(uint32(page), uint8(place), hash, a, b, signature) {
             broken = "an honest seat was slashed";
         } catch {}
@@ -244,12 +251,12 @@ contract Anybody is Base {
         return OperatorId.wrap(uint32(number % OPERATORS + 1));
     }
 
-    function at(uint256 seat) private view returns (uint256 page, uint256 place) {
+    function placeOf(uint256 seat) private view returns (uint256 page, uint256 place) {
         return (uint256(seats[seat].page) >> 8, uint256(seats[seat].page) & 0xff);
     }
 
     function keyOf(uint256 seat) private view returns (KeyState memory) {
-        (uint256 page, uint256 place) = at(seat);
+        (uint256 page, uint256 place) = placeOf(seat);
         return registry.keyAt(page, place);
     }
 
@@ -263,8 +270,9 @@ contract Anybody is Base {
 
     function wealth(uint256 seat, address reporter) private view returns (uint256) {
         Stakes memory stakes = registry.stakesOf(id(owned(seat)));
-        return (uint256(Gwei.unwrap(stakes.bonded)) + Gwei.unwrap(stakes.unbonding)) * 1e9
-            + slasher.owed(reporter);
+        return
+            (uint256(Gwei.unwrap(stakes.bonded)) + Gwei.unwrap(stakes.unbonding)) * 1e9
+                + slasher.owed(reporter);
     }
 
     function payload(uint256 set) private pure returns (HeaderHash) {

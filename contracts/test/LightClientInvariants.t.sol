@@ -40,7 +40,7 @@ contract Relayer is LightClientBase {
     /// @dev A header that a quorum certified.
     function finalise(uint64 height, bool oneAbsent) external {
         if (forked) return;
-        TestHeader memory header = at(height % HEIGHTS + 1);
+        TestHeader memory header = headerAt(height % HEIGHTS + 1);
         if (stored[header.height] != 0) return refuse(header, seats, oneAbsent ? 1 : 0, "stored twice");
         push(header, oneAbsent ? 1 : 0);
         note(header);
@@ -49,7 +49,7 @@ contract Relayer is LightClientBase {
     /// @dev Another seat set takes over, and the other way round.
     function changeSeats(uint64 more) external {
         if (forked) return;
-        TestHeader memory header = at(newest + 1 + more % 3);
+        TestHeader memory header = headerAt(newest + 1 + more % 3);
         if (stored[header.height] != 0) return;
         header.nextSeatsHash = otherHash;
         TestSeat[] memory next = other;
@@ -57,7 +57,9 @@ contract Relayer is LightClientBase {
         note(header);
         ++term;
         for (uint256 i = 0; i < 4; ++i) {
-            (seats[i], other[i]) = (other[i], seats[i]);
+            TestSeat memory leaves = seats[i];
+            seats[i] = other[i];
+            other[i] = leaves;
         }
         (seatsHash, otherHash) = (otherHash, seatsHash);
     }
@@ -67,7 +69,7 @@ contract Relayer is LightClientBase {
         if (forked || luck % 64 != 0) return;
         uint64 height = heights[number % heights.length];
         if (height == 0) return;
-        TestHeader memory header = at(height);
+        TestHeader memory header = headerAt(height);
         header.stateRoot = keccak256("fork");
         push(header, 0);
         forked = true;
@@ -76,24 +78,24 @@ contract Relayer is LightClientBase {
     // --- what is refused, without a signature that would have to be made ---
 
     function belowQuorum(uint64 height, uint8 absent) external {
-        refuse(at(height % HEIGHTS + 1), seats, 2 + absent % 3, "below quorum");
+        refuse(headerAt(height % HEIGHTS + 1), seats, 2 + absent % 3, "below quorum");
     }
 
     function staleSeats(uint64 height) external {
-        TestHeader memory header = at(height % HEIGHTS + 1);
+        TestHeader memory header = headerAt(height % HEIGHTS + 1);
         header.seatsHash = otherHash;
         refuse(header, other, 0, "stale seats");
     }
 
     function earlierTerm(uint64 height) external {
         if (term == 0) return;
-        TestHeader memory header = at(height % HEIGHTS + 1);
+        TestHeader memory header = headerAt(height % HEIGHTS + 1);
         header.term = term - 1;
         refuse(header, seats, 0, "an earlier term");
     }
 
     function otherChain(uint64 height, uint64 chain) external {
-        TestHeader memory header = at(height % HEIGHTS + 1);
+        TestHeader memory header = headerAt(height % HEIGHTS + 1);
         header.chainId = chain == CHAIN ? chain + 1 : chain;
         refuse(header, seats, 0, "another chain");
     }
@@ -131,7 +133,7 @@ contract Relayer is LightClientBase {
 
     // --- how ---
 
-    function at(uint64 height) private view returns (TestHeader memory header) {
+    function headerAt(uint64 height) private view returns (TestHeader memory header) {
         header = headerOn(seatsHash, height);
         header.term = term;
     }

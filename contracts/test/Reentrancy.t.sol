@@ -92,8 +92,7 @@ contract ReentrancyTest is Base {
         (bool ok, bytes memory sum) = address(0x0b).staticcall(bytes.concat(first, second));
         assertTrue(ok, "sum");
         return abi.encodeCall(
-            Slasher.slash,
-            (1, uint8(uint256(seats[seat].page)), seatsHash, a, b, abi.decode(sum, (G1Point)))
+            Slasher.slash, (1, uint8(uint256(seats[seat].page)), seatsHash, a, b, abi.decode(sum, (G1Point)))
         );
     }
 
@@ -124,7 +123,8 @@ contract ReentrancyTest is Base {
     }
 
     function test_validatorsOwnerThatCallsBackIsPaidOnce() public {
-        ValidatorRegister register = new ValidatorRegister(CHAIN, 1 ether, 100, 100, keccak256("m"), bytes4(0));
+        ValidatorRegister register =
+            new ValidatorRegister(CHAIN, 1 ether, 100, 100, keccak256("m"), bytes4(0));
         SignedRegistration[] memory keys = new SignedRegistration[](1);
         vm.deal(address(this), 2 ether);
         bytes32 root = register.register{value: 1 ether}(keys, address(evil));
