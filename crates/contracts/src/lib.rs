@@ -23,6 +23,7 @@ pub mod relay;
 pub mod rpc;
 pub mod seats;
 pub mod sender;
+pub mod staking;
 
 #[cfg(test)]
 mod tests;

@@ -3,5 +3,7 @@
 
 mod genesis;
 mod model;
+mod model_l1;
+mod sender;
 pub(crate) mod support;
 mod vectors;
