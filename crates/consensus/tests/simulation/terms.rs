@@ -19,7 +19,7 @@ use cortado_consensus::{
 };
 use cortado_l1::testing::{PRICE, REGISTRY, SettledRegistry};
 use cortado_types::{B256, Bytes, Height, ReadSeats, Term, keccak256};
-use rand_core::RngCore as _;
+use rand_core::Rng as _;
 use std::{collections::BTreeSet, time::Duration};
 
 const TERM_MS: u64 = 6_000;
