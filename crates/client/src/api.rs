@@ -261,6 +261,32 @@ impl SeatsView {
     }
 }
 
+/// `GET /v1/terms/{epoch}/boundary`: how a term ended, and who sits in the next (R5a).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BoundaryView {
+    /// The term that ended.
+    pub epoch: Term,
+    /// RLP of the header of its last block.
+    pub header_rlp: Bytes,
+    /// That block's own certificate, by the seats of the term; without descendants.
+    pub certificate: CertificateView,
+    /// Seats of the next term, in bitmap order; the header's next seats hash is that of their RLP.
+    pub next_seats: Vec<Seat>,
+}
+
+impl BoundaryView {
+    /// The view of a term's end.
+    pub fn new(header: &Header, certificate: &FinalityCertificate, next: &SeatSet) -> Self {
+        let namespace = cortado_types::seats::base_namespace(header.chain_id, header.seats_hash);
+        Self {
+            epoch: header.term,
+            header_rlp: cortado_types::codec::encode(header).into(),
+            certificate: CertificateView::new(header.height, certificate, namespace, &[]),
+            next_seats: next.seats().to_vec(),
+        }
+    }
+}
+
 /// One of `GET /v1/namespaces`, or `GET /v1/namespaces/{namespace}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NamespaceView {

@@ -90,6 +90,18 @@ pub enum Lie {
         /// The seats of the term.
         want: B256,
     },
+    /// A block that is not the last of its term, given as if it were (R5a).
+    #[error("block {height} of {time} ms does not end term {term}, which goes on until {ends} ms")]
+    NotBoundary {
+        /// The block.
+        height: Height,
+        /// Its term.
+        term: Term,
+        /// Its time, ms.
+        time: TimestampMs,
+        /// Planned end of the term, ms.
+        ends: TimestampMs,
+    },
     /// Seats that are no set.
     #[error(transparent)]
     SeatSet(#[from] SeatSetError),

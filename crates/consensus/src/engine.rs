@@ -37,7 +37,6 @@ use commonware_consensus::{
     },
     simplex::{
         self, Floor, ForwardPolicy, SkipBudget, SkipPolicy,
-        elector::RoundRobin,
         types::{Activity, Context},
     },
     types::{Epoch, ViewDelta},
@@ -60,6 +59,7 @@ use tracing::warn;
 
 mod boundary;
 mod follow;
+mod leaders;
 mod term;
 mod tuning;
 
@@ -69,6 +69,7 @@ mod tests;
 pub use term::{Origin, delete};
 pub use tuning::Tuning;
 
+use leaders::Leaders;
 use term::{OneTerm, Partitions, TermSchemes};
 
 /// Where finalised blocks and their certificates are asked for.
@@ -294,7 +295,7 @@ where
             context.child("simplex"),
             simplex::Config {
                 scheme: config.scheme,
-                elector: <RoundRobin>::default(),
+                elector: Leaders,
                 blocker: config.blocker,
                 automaton: boundary.clone(),
                 relay: boundary.clone(),

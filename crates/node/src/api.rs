@@ -99,6 +99,7 @@ fn routes() -> Vec<Route> {
         ("/v1/status", get(meta::status)),
         ("/v1/genesis", get(meta::genesis)),
         ("/v1/seats/{epoch}", get(meta::seats)),
+        ("/v1/terms/{epoch}/boundary", get(meta::boundary)),
         ("/v1/blocks", get(blocks::range)),
         ("/v1/blocks/{id}", get(blocks::block)),
         ("/v1/blocks/{id}/header", get(blocks::header)),

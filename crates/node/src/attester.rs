@@ -251,7 +251,7 @@ impl Attester {
                 retention_ms: config.retention_ms,
                 directory: home.path().join(format!("seat-{}", short(&identity))),
                 listen: seat.listen,
-                seats: addresses(&config.peers),
+                peers: addresses(&config.peers),
                 allow_private: config.allow_private_peers,
                 tuning: Tuning::default(),
                 worker_threads: config.worker_threads,

@@ -7,7 +7,7 @@ use crate::{
 use cortado_chain::{Checks, State, apply};
 use cortado_consensus::{host::MetricsText, ledger::Finalized, node::Node, scheme::BlsScheme};
 use cortado_types::{
-    B256, Block, FinalityCertificate, Genesis, Height, LaneBody, Namespace, SeatSet, Term,
+    B256, Block, FinalityCertificate, Genesis, Header, Height, LaneBody, Namespace, SeatSet, Term,
     mmr::{HistoryProof, Range},
 };
 use std::{
@@ -38,7 +38,6 @@ type Consensus = Node<BlsScheme>;
 pub struct NodeReader {
     genesis: Arc<Genesis>,
     genesis_block: Arc<Block>,
-    seats: Arc<SeatSet>,
     node: Consensus,
     index: Arc<Index>,
     tip: watch::Sender<Arc<Tip>>,
@@ -113,7 +112,6 @@ impl NodeReader {
         let at = replayed(&node, hashes.len()).await;
         let reader = Arc::new(Self {
             genesis,
-            seats: genesis_state.seats.clone(),
             genesis_block,
             tip: watch::Sender::new(tip_of(&at)),
             node,
@@ -339,7 +337,11 @@ impl ChainReader for NodeReader {
     }
 
     fn seats(&self, term: Term) -> Reading<'_, Option<Arc<SeatSet>>> {
-        Box::pin(async move { Ok((term == Term::ZERO).then(|| self.seats.clone())) })
+        Box::pin(async move { Ok(self.node.seats(term).await) })
+    }
+
+    fn boundary(&self, term: Term) -> Reading<'_, Option<(Header, FinalityCertificate)>> {
+        Box::pin(async move { Ok(self.node.boundary(term).await) })
     }
 
     fn local_status(&self) -> LocalStatus {

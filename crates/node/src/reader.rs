@@ -3,7 +3,7 @@
 use cortado_chain::State;
 use cortado_client::api::L1NodeStatus;
 use cortado_types::{
-    B256, Block, FinalityCertificate, Genesis, Height, LaneBody, Namespace, SeatSet, Term,
+    B256, Block, FinalityCertificate, Genesis, Header, Height, LaneBody, Namespace, SeatSet, Term,
     mmr::HistoryProof,
 };
 use futures::future::BoxFuture;
@@ -120,6 +120,9 @@ pub trait ChainReader: Send + Sync + 'static {
 
     /// The seats of a term.
     fn seats(&self, term: Term) -> Reading<'_, Option<Arc<SeatSet>>>;
+
+    /// How a term ended: header and own certificate of its last block. `None` while it has not.
+    fn boundary(&self, term: Term) -> Reading<'_, Option<(Header, FinalityCertificate)>>;
 
     /// What the node says of itself.
     fn local_status(&self) -> LocalStatus;

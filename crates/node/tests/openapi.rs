@@ -108,6 +108,7 @@ async fn answers_are_as_documented() {
         ("/v1/status", "/v1/status".into()),
         ("/v1/genesis", "/v1/genesis".into()),
         ("/v1/seats/{epoch}", "/v1/seats/0".into()),
+        ("/v1/terms/{epoch}/boundary", "/v1/terms/0/boundary".into()),
         ("/v1/blocks", "/v1/blocks?from=0&to=3".into()),
         ("/v1/blocks/{id}", "/v1/blocks/1".into()),
         ("/v1/blocks/{id}/header", "/v1/blocks/0/header".into()),

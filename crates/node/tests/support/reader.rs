@@ -9,8 +9,8 @@ use cortado_node::{
     reader::{ChainReader, LanePlace, LocalStatus, Reading, Tip, TransactionPlace},
 };
 use cortado_types::{
-    B256, Block, Bytes, FinalityCertificate, Genesis, Height, LaneBody, Namespace, SeatSet, Term,
-    keccak256, mmr::HistoryProof,
+    B256, Block, Bytes, FinalityCertificate, Genesis, Header, Height, LaneBody, Namespace, SeatSet,
+    Term, keccak256, mmr::HistoryProof,
 };
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -166,7 +166,16 @@ impl ChainReader for TestReader {
     }
 
     fn seats(&self, term: Term) -> Reading<'_, Option<Arc<SeatSet>>> {
-        self.read(|chain| (term == Term::ZERO).then(|| chain.seats.clone()))
+        self.read(|chain| (term <= Term::new(1)).then(|| chain.seats.clone()))
+    }
+
+    fn boundary(&self, term: Term) -> Reading<'_, Option<(Header, FinalityCertificate)>> {
+        // As if the first block were the last of term 0; nobody here verifies that.
+        self.read(|chain| {
+            let (height, certificate) = chain.certificates.first_key_value()?;
+            let header = &chain.blocks.get(usize::try_from(height.get()).ok()?)?.header;
+            (term == Term::ZERO).then(|| (header.clone(), certificate.clone()))
+        })
     }
 
     fn local_status(&self) -> LocalStatus {
