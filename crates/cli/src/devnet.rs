@@ -4,6 +4,7 @@
 //! it starts those commands instead.
 
 mod accounts;
+mod byzantine;
 mod plan;
 mod ports;
 mod print;
@@ -14,6 +15,7 @@ mod traffic;
 
 use crate::{logs, service::runtime};
 use anyhow::{Context, Result, bail};
+use byzantine::Lie;
 use clap::Args;
 use cortado_node::home::Home;
 use plan::{Layout, Shape};
@@ -52,6 +54,9 @@ pub struct DevnetArgs {
     /// Run every part as its own process.
     #[arg(long)]
     processes: bool,
+    /// Let the last attester lie, in this process: what becomes of it can be seen.
+    #[arg(long, value_enum, value_name = "HOW")]
+    byzantine: Option<Lie>,
 }
 
 /// Most transactions a second that the agent sends.
@@ -73,6 +78,7 @@ pub fn run(args: DevnetArgs) -> Result<()> {
         seed: args.seed,
         l1: args.l1,
         beacon: args.beacon,
+        byzantine: args.byzantine,
     };
     shape.check()?;
     std::fs::create_dir_all(&args.data_dir)

@@ -12,7 +12,7 @@ use crate::{
     ledger::{Finalized, Ledger},
     publisher,
     runtime::Runtime,
-    scheme::Scheme,
+    scheme::{Scheme, finality},
     witness,
 };
 use commonware_actor::Feedback;
@@ -163,7 +163,7 @@ impl<E: Runtime, S: Scheme> Finalizer<E, S> {
         };
         let engine_height = EngineHeight::new(height.get());
         let certificate = self.marshal.get_finalization(engine_height).await;
-        let certificate = certificate.as_ref().map(S::finality);
+        let certificate = certificate.as_ref().map(finality);
         self.ledger.finalize(Finalized {
             block,
             state,

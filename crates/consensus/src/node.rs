@@ -15,7 +15,7 @@ use crate::{
     network::Links,
     publisher,
     runtime::{Runtime, Transport},
-    scheme::{KeyError, Scheme, seat_peers},
+    scheme::{KeyError, Scheme, finality, seat_peers},
     witness::{self, Observation},
 };
 use commonware_consensus::marshal::Identifier;
@@ -24,8 +24,10 @@ use commonware_cryptography::ed25519;
 use commonware_runtime::Handle;
 use commonware_storage::archive;
 use commonware_utils::channel::{mpsc, watch};
+use cortado_evidence::ViewRecord;
 use cortado_types::{
-    B256, CodecError, FinalityCertificate, Genesis, Height, bls::SecretBls, decode_exact,
+    B256, CodecError, FinalityCertificate, Genesis, Height, Term, View, bls::SecretBls,
+    decode_exact,
 };
 use std::sync::Arc;
 use thiserror::Error;
@@ -98,9 +100,6 @@ pub enum NodeError {
 /// Final blocks between two certificates: none of them needs one of its own, and more than this
 /// many in a row without one does not happen while a quorum is up.
 const CERTIFICATE_SEARCH_MAX: u64 = 1_024;
-
-/// Views whose certificates are kept for evidence: about four weeks of an idle chain.
-const EVIDENCE_VIEWS: u64 = 4 << 20;
 
 /// A running node.
 #[derive(Clone)]
@@ -184,15 +183,14 @@ impl<S: Scheme> Node<S> {
         );
         let (evidence_actor, evidence) = evidence::Actor::init(
             context.child("evidence"),
-            config.scheme.clone(),
             &config.partition,
-            EVIDENCE_VIEWS,
+            config.tuning.evidence,
             events.clone(),
         )
         .await
         .map_err(store("evidence archive"))?;
 
-        let reports = evidence.clone();
+        let reports = evidence.reporter(config.genesis.chain_id, Term::ZERO, seats.clone());
         let mut tasks = vec![witness_actor.start(links.sights)];
         // A follower runs no simplex, so nothing is ever reported there.
         if signer.is_some() {
@@ -354,7 +352,7 @@ impl<S: Scheme> Node<S> {
         let newest = self.finalized().height();
         for at in height.get()..=newest.get().min(height.get() + CERTIFICATE_SEARCH_MAX) {
             if let Some(found) = self.marshal.get_finalization(EngineHeight::new(at)).await {
-                return Some((Height::new(at), S::finality(&found)));
+                return Some((Height::new(at), finality(&found)));
             }
         }
         None
@@ -388,11 +386,9 @@ impl<S: Scheme> Node<S> {
         self.witness.observe(observation).await;
     }
 
-    /// Notarizations and nullifications that this seat saw in a view: what an accused seat answers
-    /// with (R2). In the engine's encoding.
-    pub async fn certificates(&self, view: cortado_types::View) -> Vec<bytes::Bytes> {
-        self.evidence
-            .certificates(commonware_consensus::types::View::new(view.get()))
-            .await
+    /// Votes and quorums that this seat saw in a view: what accuses seats and what excuses them
+    /// (R2). Empty on a node that does not vote.
+    pub async fn view(&self, term: Term, view: View) -> ViewRecord {
+        self.evidence.view(term, view).await
     }
 }

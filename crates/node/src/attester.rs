@@ -4,6 +4,7 @@ use crate::{
     api::{self, Server},
     chain_reader::NodeReader,
     clock::{self, Skew},
+    evidence::{self, EvidenceStore, EvidenceStoreError},
     home::{Home, HomeError},
     index::{Index, IndexError},
     keys::{self, KeyFileError, SeatKeys},
@@ -159,6 +160,9 @@ pub enum StartError {
     /// The index cannot be used.
     #[error(transparent)]
     Index(#[from] IndexError),
+    /// What is known against seats cannot be used.
+    #[error(transparent)]
+    Evidence(#[from] EvidenceStoreError),
     /// A URL of the L1 node is none.
     #[error("l1: {0}")]
     L1(#[from] L1Error),
@@ -267,11 +271,18 @@ impl Attester {
             ..LocalStatus::default()
         });
         let index = Index::open(home.path())?;
+        let evidence = EvidenceStore::open(home.path())?;
         let node = hosts[0].node().clone();
         let l1 = genesis.l1.clone();
-        let reader = NodeReader::start(genesis, node, index, status, hosts[0].metrics())
-            .await
-            .map_err(|error| StartError::Reader(format!("{error:#}")))?;
+        let reader = NodeReader::start(
+            genesis,
+            node,
+            (index, evidence.clone()),
+            status,
+            hosts[0].metrics(),
+        )
+        .await
+        .map_err(|error| StartError::Reader(format!("{error:#}")))?;
         let server = api::serve(config.api, reader.clone())
             .await
             .map_err(|source| StartError::Api {
@@ -280,6 +291,10 @@ impl Attester {
             })?;
         let local = Arc::new(local);
         let mut tasks = vec![tokio::spawn(watch_clock(reader.tip(), local.clone()))];
+        for host in &hosts {
+            let node = host.node().clone();
+            tasks.push(tokio::spawn(evidence::follow(node, evidence.clone())));
+        }
         let watcher = match &config.l1 {
             None => None,
             Some(node) => {

@@ -4,6 +4,7 @@ pub mod api;
 pub mod attester;
 pub mod chain_reader;
 pub mod clock;
+pub mod evidence;
 pub mod home;
 pub mod index;
 pub mod keys;

@@ -29,6 +29,7 @@ pub mod mmr;
 pub mod seats;
 pub mod time;
 pub mod trie;
+pub mod vote;
 
 #[cfg(test)]
 mod tests;
@@ -45,3 +46,4 @@ pub use ids::{ChainId, Height, Namespace, SeatIndex, Seq, Slot, Term, TimestampM
 pub use lane::{BodyError, LaneBody, LaneHeader, SignedLaneHeader};
 pub use seats::{Identity, Seat, SeatSet, SeatSetError};
 pub use time::SlotClock;
+pub use vote::{SignedVote, Vote, VoteCertificate, VoteKind};

@@ -1,7 +1,11 @@
 //! What a devnet consists of: made once from the options, written as the same TOML files that the
 //! services read alone, and read back at every later start.
 
-use super::{accounts, ports::Ports};
+use super::{
+    accounts,
+    byzantine::{LiarConfig, Lie},
+    ports::Ports,
+};
 use alloy_genesis::Genesis as EthGenesis;
 use anyhow::{Context, Result, bail};
 use cortado_devl1::{Config as L1Node, Prefunded};
@@ -43,6 +47,9 @@ pub const SLOTS_PER_EPOCH: u64 = 8;
 /// Proposers: two, so that lane blocks meet from both, each with several rollups if there are more.
 const PROPOSERS_MAX: u32 = 2;
 
+/// What stands for a command in the part that lies. There is none: it runs in the devnet only.
+pub const LIAR: &str = "byzantine";
+
 /// What cannot change once a devnet exists.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -63,6 +70,9 @@ pub struct Shape {
     /// Its beacon REST.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub beacon: Option<String>,
+    /// How the last attester lies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub byzantine: Option<Lie>,
 }
 
 impl Shape {
@@ -98,6 +108,13 @@ impl Shape {
             if value < least || value > most {
                 bail!("{what} is {value}, it must be within {least} and {most}");
             }
+        }
+        if self.byzantine.is_some() && self.attesters < 4 {
+            bail!(
+                "--byzantine is one of {} attesters, the rest must be more than two thirds: the least \
+                 is 4",
+                self.attesters
+            );
         }
         if self.beacon.is_some() && self.l1.is_none() {
             bail!("--beacon is of an outside L1 and needs --l1");
@@ -389,6 +406,19 @@ pub fn make_chain(
     let mut apis: Vec<SocketAddr> = Vec::new();
     for (i, own) in operators.into_iter().enumerate() {
         let name = format!("attester-{i}");
+        if let Some(lie) = shape.byzantine
+            && i as u32 + 1 == shape.attesters
+        {
+            let config = LiarConfig {
+                lie,
+                genesis: layout.genesis(),
+                data_dir: layout.data(&name),
+                seats: own,
+                peers: peers.clone(),
+            };
+            parts.push(layout.part(&name, LIAR, &config)?);
+            continue;
+        }
         let api = ports.take(9_000 + i as u16)?;
         apis.push(api);
         let config = AttesterConfig {

@@ -1,6 +1,7 @@
 //! Start every part in order, wait until all answer, run until told to stop.
 
 use super::{
+    byzantine,
     plan::{self, Layout, Part, Shape, read_toml, write_toml},
     ports::Ports,
     print, status,
@@ -55,8 +56,10 @@ enum Running {
 }
 
 /// A service whose type does not matter any more.
-trait Stop: Send + Sync {
+pub trait Stop: Send + Sync {
+    /// Stops it and lets go of what it holds.
     fn stop(self: Box<Self>) -> BoxFuture<'static, ()>;
+    /// Resolves with the reason when it can no longer go on.
     fn failed(&mut self) -> BoxFuture<'_, String>;
 }
 
@@ -94,6 +97,7 @@ async fn start_here(part: &Part) -> Result<Box<dyn Stop>> {
         "node" => start::<Attester>(part).await,
         "proposer" => start::<Proposer>(part).await,
         "rollup" => start::<RollupNode>(part).await,
+        plan::LIAR => byzantine::start(&part.config),
         other => bail!("{} names the unknown command {other}", part.name),
     }
 }
@@ -129,7 +133,7 @@ fn start_child(layout: &Layout, part: &Part) -> Result<Child> {
 }
 
 async fn start(layout: &Layout, part: &Part, processes: bool) -> Result<Started> {
-    let running = if processes {
+    let running = if processes && part.command != plan::LIAR {
         Running::Child(start_child(layout, part)?)
     } else {
         Running::Here(

@@ -2,7 +2,7 @@
 
 use super::{
     accounts,
-    plan::{CHAIN_ID, Layout, read_toml},
+    plan::{CHAIN_ID, LIAR, Layout, read_toml},
     run::{Made, command_of},
     traffic::rpc,
 };
@@ -122,7 +122,8 @@ impl Summary {
         let mut l1 = None;
         let (mut attesters, mut proposers, mut rollups) = (Vec::new(), Vec::new(), Vec::new());
         let mut processes = Vec::new();
-        for part in &made.parts {
+        // One that lies serves nothing, and nothing runs it alone.
+        for part in made.parts.iter().filter(|part| part.command != LIAR) {
             let pid = pid(&part.name);
             match part.command.as_str() {
                 "l1" => {
