@@ -46,8 +46,7 @@ pub enum Event {
     },
     /// A proposer signed two lane headers for one place (R21).
     Equivocation(Box<LaneEquivocation>),
-    /// A seat contradicted itself in one view (R2). Told again after a restart, and by every seat
-    /// that saw it.
+    /// A seat contradicted itself in one view (R2): once a run for each key and seat set.
     SeatFault(Box<Evidence>),
 }
 

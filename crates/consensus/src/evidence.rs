@@ -22,8 +22,8 @@ use commonware_runtime::{ContextCell, Handle, spawn_cell};
 use commonware_storage::archive as storage;
 use commonware_utils::channel::{mpsc, oneshot};
 use cortado_evidence::{Evidence, ViewRecord, Voters as _};
-use cortado_types::{ChainId, SeatSet, SignedVote, Term, View};
-use std::{sync::Arc, time::Duration};
+use cortado_types::{B256, ChainId, SeatSet, SignedVote, Term, View};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tracing::warn;
 
 mod archive;
@@ -37,6 +37,9 @@ use reports::Report;
 /// was sent to every seat, so one that finds no room is dropped.
 const MAILBOX_SIZE: usize = 4_096;
 
+/// Offences that one run remembers: one for each key and seat set.
+const FAULTS_MAX: usize = 1_024;
+
 /// What was reported reaches the disk at least this often.
 const SYNC_EVERY: Duration = Duration::from_secs(2);
 
@@ -49,6 +52,7 @@ enum Message<S: Scheme> {
         view: View,
         reply: oneshot::Sender<ViewRecord>,
     },
+    Faults(oneshot::Sender<Vec<Evidence>>),
 }
 
 /// The seats of a term.
@@ -90,6 +94,18 @@ impl<S: Scheme> Mailbox<S> {
     }
 }
 
+impl<S: Scheme> Mailbox<S> {
+    /// Contradictions found in this run, or in the last one shortly before it ended: one for each
+    /// key and seat set. For whoever listens to events since a moment ago.
+    pub async fn faults(&self) -> Vec<Evidence> {
+        let (reply, answer) = oneshot::channel();
+        if self.0.send(Message::Faults(reply)).await.is_err() {
+            return Vec::new();
+        }
+        answer.await.unwrap_or_default()
+    }
+}
+
 /// Takes the reports of one term's engine.
 pub struct TermReporter<S: Scheme> {
     mailbox: Mailbox<S>,
@@ -128,6 +144,7 @@ pub struct Actor<E: Runtime, S: Scheme> {
     context: ContextCell<E>,
     events: Events,
     archive: Archive<E>,
+    faults: BTreeMap<B256, Evidence>,
     receiver: mpsc::Receiver<Message<S>>,
 }
 
@@ -148,6 +165,7 @@ impl<E: Runtime, S: Scheme> Actor<E, S> {
             context: ContextCell::new(context),
             events,
             archive,
+            faults: BTreeMap::new(),
             receiver,
         };
         Ok((actor, Mailbox(sender)))
@@ -215,14 +233,21 @@ impl<E: Runtime, S: Scheme> Actor<E, S> {
             Message::View { term, view, reply } => {
                 let _ = reply.send(self.archive.view(term, view).await?);
             }
+            Message::Faults(reply) => {
+                let _ = reply.send(self.faults.values().cloned().collect());
+            }
         }
         Ok(())
     }
 
-    fn accuse(&self, seats: &TermSeats<S>, first: SignedVote, second: SignedVote) {
+    fn accuse(&mut self, seats: &TermSeats<S>, first: SignedVote, second: SignedVote) {
         let Some(evidence) = Evidence::new(seats.voters.seats(), first, second, None) else {
             return;
         };
+        let offence = evidence.offence();
+        if self.faults.contains_key(&offence) || self.faults.len() >= FAULTS_MAX {
+            return;
+        }
         // An accusation must stand on its own.
         if evidence.verify(&seats.voters).is_ok() {
             let (kinds, view) = (
@@ -230,6 +255,7 @@ impl<E: Runtime, S: Scheme> Actor<E, S> {
                 first.vote.view(),
             );
             warn!(seat = %first.seat, %view, ?kinds, "seat contradicted itself");
+            self.faults.insert(offence, evidence.clone());
             self.events.emit(Event::SeatFault(Box::new(evidence)));
         }
     }

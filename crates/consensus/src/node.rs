@@ -24,7 +24,7 @@ use commonware_cryptography::ed25519;
 use commonware_runtime::Handle;
 use commonware_storage::archive;
 use commonware_utils::channel::{mpsc, watch};
-use cortado_evidence::ViewRecord;
+use cortado_evidence::{Evidence, ViewRecord};
 use cortado_types::{
     B256, CodecError, FinalityCertificate, Genesis, Height, Term, View, bls::SecretBls,
     decode_exact,
@@ -390,5 +390,11 @@ impl<S: Scheme> Node<S> {
     /// (R2). Empty on a node that does not vote.
     pub async fn view(&self, term: Term, view: View) -> ViewRecord {
         self.evidence.view(term, view).await
+    }
+
+    /// Contradictions of seats found in this run, or shortly before the last one ended (R2). What
+    /// is found later is an [`Event::SeatFault`].
+    pub async fn faults(&self) -> Vec<Evidence> {
+        self.evidence.faults().await
     }
 }

@@ -8,7 +8,7 @@ use cortado_consensus::{events::Event, node::Node, scheme::BlsScheme};
 use cortado_evidence::{EVIDENCE_BYTES_MAX, Evidence};
 use cortado_types::{B256, codec, decode_exact};
 use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition};
-use std::{path::Path, sync::Arc};
+use std::{path::Path, sync::Arc, time::Duration};
 use thiserror::Error;
 use tokio::sync::Notify;
 use tracing::{error, warn};
@@ -164,27 +164,30 @@ impl EvidenceStore {
 
 /// Keeps what a node tells against seats, until the node ends.
 pub(crate) async fn follow(node: Node<BlsScheme>, store: EvidenceStore) {
-    loop {
+    while node.failure().is_none() {
+        // First listen, then ask what was told before.
         let mut events = node.events();
+        for evidence in node.faults().await {
+            keep(&store, &evidence);
+        }
         while let Some(event) = events.recv().await {
-            let Event::SeatFault(evidence) = event else {
-                continue;
-            };
-            match store.record(&evidence) {
-                Ok(true) => warn!(
-                    seat = %evidence.seat(),
-                    registry_index = evidence.registry_index,
-                    "evidence against a seat is kept"
-                ),
-                Ok(false) => {}
-                // Told again after a restart.
-                Err(error) => error!(%error, "evidence against a seat is not kept"),
+            if let Event::SeatFault(evidence) = event {
+                keep(&store, &evidence);
             }
         }
-        // Cut off, being too slow: what was missed is in the archive, and told after a restart.
-        if node.failure().is_some() {
-            return;
-        }
-        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        // Cut off, being too slow.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+fn keep(store: &EvidenceStore, evidence: &Evidence) {
+    match store.record(evidence) {
+        Ok(true) => warn!(
+            seat = %evidence.seat(),
+            registry_index = evidence.registry_index,
+            "evidence against a seat is kept"
+        ),
+        Ok(false) => {}
+        Err(error) => error!(%error, "evidence against a seat is not kept"),
     }
 }

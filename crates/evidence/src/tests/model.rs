@@ -116,7 +116,11 @@ impl Run {
         match rng.below(4) {
             // It is shown something of its view or of one before.
             0 if !quorums.is_empty() => {
-                let vote = quorums[rng.below(quorums.len())];
+                // What is newer is shown more often.
+                let mut quorums = quorums;
+                quorums.sort_by_key(Vote::view);
+                let of_two = [(); 2].map(|()| rng.below(quorums.len()));
+                let vote = quorums[of_two[0].max(of_two[1])];
                 if vote.kind() != VoteKind::Finalize {
                     self.honest[seat].shown.insert(vote);
                 }
