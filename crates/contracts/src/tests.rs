@@ -1,0 +1,7 @@
+//! The contracts' real code, executed.
+#![allow(clippy::unwrap_used)]
+
+mod genesis;
+mod model;
+pub(crate) mod support;
+mod vectors;
