@@ -24,6 +24,7 @@ pub mod relay;
 pub mod rpc;
 pub mod seats;
 pub mod sender;
+pub mod slashing;
 
 #[cfg(test)]
 mod tests;

@@ -118,6 +118,33 @@ pub struct ProposerKeys {
     pub test_only: bool,
 }
 
+/// Secret of one account on L1.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AccountKeys {
+    /// secp256k1 secret: transactions.
+    pub signing: Secret,
+    /// See [`KeyFile::test_only`].
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub test_only: bool,
+}
+
+impl KeyFile for AccountKeys {
+    fn test_only(&self) -> bool {
+        self.test_only
+    }
+}
+
+impl AccountKeys {
+    /// The key.
+    ///
+    /// # Errors
+    /// If the secret is zero or not below the group order.
+    pub fn signing_key(&self) -> Result<SigningKey, cortado_types::ecdsa::SignatureError> {
+        SigningKey::from_bytes(self.signing.0)
+    }
+}
+
 /// What is in a key file.
 pub trait KeyFile: Serialize + DeserializeOwned {
     /// Whether the secrets are known to everybody, as those made from a public seed are. A chain on

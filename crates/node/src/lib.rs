@@ -12,3 +12,4 @@ pub mod l1;
 pub mod proposer;
 pub mod reader;
 pub mod rollup;
+pub mod slashing;

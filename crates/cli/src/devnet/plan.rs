@@ -429,6 +429,7 @@ pub fn make_chain(
             retention_ms: RETENTION_MS,
             worker_threads: 2,
             l1: Some(l1.clone()),
+            slashing: None,
             seats: own,
             peers: peers.clone(),
         };

@@ -7,11 +7,9 @@ use cortado_consensus::{
     engine::Tuning,
     node::Node,
     scheme::{BlsScheme, CheapScheme, Scheme},
-    simulate::{SimulatedScheme, World},
+    simulate::{Plan, SimulatedScheme, World},
 };
-use cortado_evidence::{
-    Coalition, Evidence, FinalBlock, Fork, Path, ViewRecord, coalition, excuses,
-};
+use cortado_evidence::{Coalition, FinalBlock, Fork, Path, ViewRecord, coalition, excuses};
 use cortado_types::{Height, SeatIndex, Term, View, Vote, VoteKind, mmr::Range};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -41,6 +39,19 @@ impl Split {
             both: [x, y, z],
         }
     }
+}
+
+/// Seats that do not wait long, so that much happens in little time.
+fn impatient(seats: usize) -> Plan {
+    let mut plan = plan(seats, 0);
+    plan.tuning = Tuning {
+        idle: Duration::from_millis(50),
+        leader_timeout: Duration::from_millis(180),
+        certification_timeout: Duration::from_millis(260),
+        timeout_retry: Duration::from_millis(200),
+        ..plan.tuning
+    };
+    plan
 }
 
 /// The lowest final block of `node` at or above `height` that has a certificate.
@@ -101,7 +112,7 @@ async fn fork<S: Scheme>(left: &Node<S>, right: &Node<S>) -> Fork {
 fn a_coalition_is_named<S: SimulatedScheme>(seed: u64) -> Coalition {
     run(seed, |context| async move {
         let split = Split::new(seed);
-        let mut world: World<S> = World::new(context.child("world"), plan(7, 0)).await;
+        let mut world: World<S> = World::new(context.child("world"), impatient(7)).await;
         world.mesh(&wan()).await;
         world.cut(&split.left, &split.right).await;
         for i in split.left.into_iter().chain(split.right) {
@@ -118,7 +129,7 @@ fn a_coalition_is_named<S: SimulatedScheme>(seed: u64) -> Coalition {
         let (left, right) = (world.node(split.left[0]), world.node(split.right[0]));
         reach(left, 3).await;
         reach(right, 3).await;
-        context.sleep(Duration::from_secs(2)).await;
+        context.sleep(Duration::from_secs(1)).await;
 
         let fork = fork(left, right).await;
         let term = Term::ZERO;
@@ -206,22 +217,15 @@ fn descends(archives: &BTreeMap<View, ViewRecord>, first: &Vote, later: &Vote) -
 /// to be answered.
 fn accuse_the_honest(seed: u64) -> usize {
     run(seed, |context: deterministic::Context| async move {
-        let mut plan = plan(4, 0);
-        // Impatient seats: views are nullified while others finalise them.
-        plan.tuning = Tuning {
-            idle: Duration::from_millis(50),
-            leader_timeout: Duration::from_millis(150),
-            certification_timeout: Duration::from_millis(220),
-            timeout_retry: Duration::from_millis(200),
-            ..plan.tuning
-        };
+        // Views are nullified while others finalise them.
+        let plan = impatient(4);
         let mut world: World<CheapScheme> = World::new(context.child("world"), plan).await;
-        world.mesh(&link(30, 25, probability!(0.8))).await;
+        world.mesh(&link(80, 75, probability!(0.85))).await;
         for i in 0..3 {
             world.start(i).await;
         }
         world.start_two_faced(3, &[0, 1], &[2]).await;
-        context.sleep(Duration::from_secs(20)).await;
+        context.sleep(Duration::from_secs(10)).await;
         check_agreement(&world).await;
         // Who had not heard of something asks; and archives are written.
         world.mesh(&wan()).await;
