@@ -191,3 +191,65 @@ fn keep(store: &EvidenceStore, evidence: &Evidence) {
         Err(error) => error!(%error, "evidence against a seat is not kept"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cortado_types::{SeatIndex, SignedVote, Term, View, Vote, bls::SignatureBytes};
+
+    fn evidence(key: u8, payload: u8) -> Evidence {
+        let vote = |payload| SignedVote {
+            vote: Vote::notarize(
+                Term::ZERO,
+                View::new(5),
+                View::new(4),
+                B256::repeat_byte(payload),
+            ),
+            seat: SeatIndex::new(1),
+            signature: SignatureBytes::repeat_byte(payload),
+        };
+        Evidence {
+            seats_hash: B256::repeat_byte(8),
+            key: cortado_types::bls::KeyBytes::repeat_byte(key),
+            registry_index: 1,
+            first: vote(payload),
+            second: vote(payload + 1),
+            crossing: None,
+        }
+    }
+
+    #[test]
+    fn an_offence_is_kept_once_and_its_standing_survives_a_restart() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let store = EvidenceStore::open(directory.path()).expect("a new store");
+        let first = evidence(1, 1);
+        assert!(store.record(&first).expect("a good disk"));
+        // The same seat did it again: there is nothing more to take.
+        assert!(!store.record(&evidence(1, 3)).expect("a good disk"));
+        assert!(store.record(&evidence(2, 1)).expect("a good disk"));
+        store
+            .mark(first.offence(), Standing::Submitted)
+            .expect("a good disk");
+        store.mark(B256::ZERO, Standing::Settled).expect("nobody's");
+        drop(store);
+        let store = EvidenceStore::open(directory.path()).expect("the store");
+        let all = store.all().expect("a good disk");
+        assert_eq!(all.len(), 2);
+        let of_first = all.iter().find(|kept| kept.offence == first.offence());
+        let of_first = of_first.expect("kept");
+        assert_eq!(of_first.standing, Standing::Submitted);
+        assert_eq!(of_first.evidence, first);
+        assert!(!store.record(&first).expect("a good disk"));
+        store
+            .mark(first.offence(), Standing::Settled)
+            .expect("a good disk");
+        let settled = store.all().expect("a good disk");
+        assert_eq!(
+            settled
+                .iter()
+                .filter(|kept| kept.standing == Standing::Settled)
+                .count(),
+            1
+        );
+    }
+}

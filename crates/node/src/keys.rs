@@ -118,12 +118,12 @@ pub struct ProposerKeys {
     pub test_only: bool,
 }
 
-/// Secret of one account on L1.
+/// The secret of an Ethereum account: it pays for transactions on L1 and owns what it registers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AccountKeys {
-    /// secp256k1 secret: transactions.
-    pub signing: Secret,
+    /// secp256k1 secret.
+    pub account: Secret,
     /// See [`KeyFile::test_only`].
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub test_only: bool,
@@ -136,12 +136,12 @@ impl KeyFile for AccountKeys {
 }
 
 impl AccountKeys {
-    /// The key.
+    /// The signing key.
     ///
     /// # Errors
-    /// If the secret is zero or not below the group order.
+    /// If it is out of range.
     pub fn signing_key(&self) -> Result<SigningKey, cortado_types::ecdsa::SignatureError> {
-        SigningKey::from_bytes(self.signing.0)
+        SigningKey::from_bytes(self.account.0)
     }
 }
 
