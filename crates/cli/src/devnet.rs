@@ -4,9 +4,12 @@
 //! it starts those commands instead.
 
 mod accounts;
+mod byzantine;
+mod outside;
 mod plan;
 mod ports;
 mod print;
+mod relay;
 mod run;
 mod stake;
 mod status;
@@ -15,6 +18,7 @@ mod traffic;
 
 use crate::{logs, service::runtime};
 use anyhow::{Context, Result, bail};
+use byzantine::Lie;
 use clap::Args;
 use cortado_node::home::Home;
 use plan::{Layout, Shape};
@@ -53,9 +57,15 @@ pub struct DevnetArgs {
     /// Beacon REST of the outside L1.
     #[arg(long, value_name = "URL")]
     beacon: Option<String>,
+    /// Key file of an account that has ether on the outside L1; the devnet's first account if absent.
+    #[arg(long, value_name = "FILE")]
+    l1_key: Option<PathBuf>,
     /// Run every part as its own process.
     #[arg(long)]
     processes: bool,
+    /// Let the last attester lie, in this process: what becomes of it can be seen.
+    #[arg(long, value_enum, value_name = "HOW")]
+    byzantine: Option<Lie>,
 }
 
 /// Most transactions a second that the agent sends.
@@ -78,15 +88,24 @@ pub fn run(args: DevnetArgs) -> Result<()> {
         seed: args.seed,
         l1: args.l1,
         beacon: args.beacon,
+        byzantine: args.byzantine,
     };
     shape.check()?;
+    if args.l1_key.is_some() && shape.l1.is_none() {
+        bail!("--l1-key is of an account on an outside L1 and needs --l1");
+    }
     std::fs::create_dir_all(&args.data_dir)
         .with_context(|| format!("data directory {}", args.data_dir.display()))?;
     let dir = args.data_dir.canonicalize()?;
     let home = Home::open(&dir, "devnet")?;
     let layout = Layout { dir };
     logs::to_file(&layout.log("devnet"))?;
-    let result = runtime()?.block_on(run::run(&layout, &shape, args.traffic, args.processes));
+    let result = runtime()?.block_on(run::run(
+        &layout,
+        &shape,
+        args.traffic,
+        (args.processes, args.l1_key.as_deref()),
+    ));
     drop(home);
     result
 }

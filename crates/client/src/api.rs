@@ -4,9 +4,11 @@
 //! always given as RLP (`rlp`, `header`, `entry`), because the hash is of these very bytes.
 
 mod events;
+mod evidence;
 mod proofs;
 
 pub use events::{BlockEvent, EVENT_BLOCK, EVENT_ERROR};
+pub use evidence::{EvidenceList, EvidenceView, Standing, VotesView};
 pub use proofs::{HistoryProofView, LaneProofView, StateProofView, TransactionProofView};
 
 use cortado_types::{
@@ -32,6 +34,9 @@ pub mod limits {
     pub const LANES_BODIES_BYTES_MAX: usize = 8 << 20;
     /// Blocks in one answer to a range query.
     pub const BLOCKS_RANGE_MAX: u64 = 64;
+    /// Pieces of evidence in one answer: one a key and seat set, and accusations; more than a whole
+    /// seat set makes is a flood of nobody's.
+    pub const EVIDENCE_MAX: usize = 1_024;
     /// Bytes of any JSON answer: `LANES_BODIES_BYTES_MAX` in hex, twice over for framing.
     pub const ANSWER_BYTES_MAX: usize = 4 * LANES_BODIES_BYTES_MAX;
     /// Bytes of one event: a whole block and its descendants' headers in hex, with room.

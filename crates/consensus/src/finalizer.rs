@@ -18,7 +18,7 @@ use crate::{
     ledger::{Finalized, Ledger},
     publisher,
     runtime::Runtime,
-    scheme::Scheme,
+    scheme::{Scheme, finality},
     witness,
 };
 use bytes::Bytes;
@@ -329,7 +329,7 @@ impl<E: Runtime, S: Scheme> Finalizer<E, S> {
                 Arc::new(state)
             }
         };
-        let certificate = finalization.as_ref().map(S::finality);
+        let certificate = finalization.as_ref().map(finality);
         let finalized = Arc::new(Finalized {
             block,
             state,

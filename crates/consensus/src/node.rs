@@ -16,7 +16,7 @@ use crate::{
     network::{Links, terms::TermChannels},
     publisher,
     runtime::{Runtime, Transport},
-    scheme::{KeyError, Scheme, Schemes},
+    scheme::{KeyError, Scheme, finality},
     terms::{self, VotingKeys},
     witness::{self, Observation},
 };
@@ -26,9 +26,10 @@ use commonware_cryptography::ed25519;
 use commonware_runtime::Handle;
 use commonware_storage::archive;
 use commonware_utils::channel::{mpsc, oneshot, watch};
+use cortado_evidence::{Evidence, ViewRecord};
 use cortado_types::{
-    B256, CodecError, FinalityCertificate, Genesis, Header, Height, SeatSet, Term, bls::SecretBls,
-    decode_exact,
+    B256, CodecError, FinalityCertificate, Genesis, Header, Height, SeatSet, Term, View,
+    bls::SecretBls, decode_exact,
 };
 use std::sync::Arc;
 use thiserror::Error;
@@ -108,9 +109,6 @@ pub enum NodeError {
 /// many in a row without one does not happen while a quorum is up.
 const CERTIFICATE_SEARCH_MAX: u64 = 1_024;
 
-/// Views whose certificates are kept for evidence: about four weeks of an idle chain.
-const EVIDENCE_VIEWS: u64 = 4 << 20;
-
 /// A running node.
 #[derive(Clone)]
 pub struct Node<S: Scheme> {
@@ -186,12 +184,10 @@ impl<S: Scheme> Node<S> {
             },
             at.clone(),
         );
-        let schemes = Schemes::default();
         let (evidence_actor, evidence) = evidence::Actor::init(
             context.child("evidence"),
-            schemes.clone(),
             &config.partition,
-            EVIDENCE_VIEWS,
+            config.tuning.evidence,
             events.clone(),
         )
         .await
@@ -295,7 +291,6 @@ impl<S: Scheme> Node<S> {
                 lanes: lanes.clone(),
                 witness: witness.clone(),
                 evidence: evidence.clone(),
-                schemes,
                 events: events.clone(),
             },
             channels,
@@ -384,7 +379,7 @@ impl<S: Scheme> Node<S> {
     fn finality(finalization: bytes::Bytes) -> Option<FinalityCertificate> {
         let config = S::certificate_codec_config_unbounded();
         let decoded = Finalization::<S, _>::decode_cfg(finalization, &config).ok()?;
-        Some(S::finality(&decoded))
+        Some(finality(&decoded))
     }
 
     /// The seats of a term that has begun.
@@ -444,12 +439,15 @@ impl<S: Scheme> Node<S> {
         self.witness.observe(observation).await;
     }
 
-    /// Notarizations and nullifications that this seat saw in a view of a term: what an accused seat
-    /// answers with (R2). In the engine's encoding.
-    pub async fn certificates(&self, term: Term, view: cortado_types::View) -> Vec<bytes::Bytes> {
-        let term = commonware_consensus::types::Epoch::new(term.get());
-        self.evidence
-            .certificates(term, commonware_consensus::types::View::new(view.get()))
-            .await
+    /// Votes and quorums that this seat saw in a view: what accuses seats and what excuses them
+    /// (R2). Empty on a node that does not vote.
+    pub async fn view(&self, term: Term, view: View) -> ViewRecord {
+        self.evidence.view(term, view).await
+    }
+
+    /// Contradictions of seats found in this run, or shortly before the last one ended (R2). What
+    /// is found later is an [`Event::SeatFault`].
+    pub async fn faults(&self) -> Vec<Evidence> {
+        self.evidence.faults().await
     }
 }

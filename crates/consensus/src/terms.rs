@@ -24,7 +24,7 @@ use crate::{
     ledger::{Finalized, Ledger},
     network::terms::TermChannels,
     runtime::{Roster, Runtime, Transport},
-    scheme::{KeyError, Scheme, Schemes, seat_peers},
+    scheme::{KeyError, Scheme, seat_peers},
     witness,
 };
 use commonware_codec::{Decode as _, Error as CodecError};
@@ -101,8 +101,6 @@ pub struct Config<S: Scheme, N: Transport> {
     pub witness: witness::Mailbox,
     /// Takes votes and certificates.
     pub evidence: evidence::Mailbox<S>,
-    /// Is told the seats of each term.
-    pub schemes: Schemes<S>,
     /// Who listens.
     pub events: Events,
 }
@@ -265,7 +263,6 @@ impl<E: Runtime, S: Scheme, N: Transport> Actor<E, S, N> {
             keys.map(|keys| &keys.votes),
         )
         .map_err(keyed)?;
-        self.config.schemes.add(epoch(term), scheme.clone());
         let origin = self.origin(term, &committee).await?;
         let links = self.channels.term(epoch(term)).await;
         let config = &self.config;
@@ -275,7 +272,9 @@ impl<E: Runtime, S: Scheme, N: Transport> Actor<E, S, N> {
             config.witness.clone(),
             &config.tuning,
         );
-        let (finalizer, activity) = (config.finalizer.clone(), config.evidence.clone());
+        let finalizer = config.finalizer.clone();
+        let (chain_id, seats) = (committee.chain_id, committee.seats.clone());
+        let activity = config.evidence.reporter(chain_id, term, seats);
         let engine = engine::Config {
             scheme,
             me: config.me.clone(),

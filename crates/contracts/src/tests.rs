@@ -1,6 +1,7 @@
 //! The contracts' real code, executed.
 #![allow(clippy::unwrap_used)]
 
+mod evidence;
 mod genesis;
 mod model;
 mod model_l1;

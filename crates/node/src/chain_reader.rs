@@ -1,13 +1,17 @@
 //! What the HTTP API reads, from a running consensus node and the index beside it.
 
 use crate::{
+    evidence::{EvidenceStore, Kept},
     index::{Index, IndexError},
     reader::{ChainReader, LanePlace, LocalStatus, ReadError, Reading, Tip, TransactionPlace},
 };
 use cortado_chain::{Checks, State, apply};
+use cortado_client::api::EvidenceView;
 use cortado_consensus::{host::MetricsText, ledger::Finalized, node::Node, scheme::BlsScheme};
+use cortado_evidence::ViewRecord;
 use cortado_types::{
     B256, Block, FinalityCertificate, Genesis, Header, Height, LaneBody, Namespace, SeatSet, Term,
+    View,
     mmr::{HistoryProof, Range},
 };
 use std::{
@@ -40,6 +44,7 @@ pub struct NodeReader {
     genesis_block: Arc<Block>,
     node: Consensus,
     index: Arc<Index>,
+    evidence: EvidenceStore,
     tip: watch::Sender<Arc<Tip>>,
     /// The first block whose transactions are still to be indexed.
     indexed: watch::Sender<Height>,
@@ -88,7 +93,7 @@ impl NodeReader {
     pub async fn start(
         genesis: Arc<Genesis>,
         node: Consensus,
-        index: Index,
+        (index, evidence): (Index, EvidenceStore),
         local: watch::Receiver<LocalStatus>,
         metrics: MetricsText,
     ) -> anyhow::Result<Arc<Self>> {
@@ -118,6 +123,7 @@ impl NodeReader {
             indexed: watch::Sender::new(index.transactions_next()?),
             failed: watch::Sender::new(false),
             index: Arc::new(index),
+            evidence,
             history: Mutex::new(history),
             states: Mutex::new(BTreeMap::new()),
             local,
@@ -342,6 +348,23 @@ impl ChainReader for NodeReader {
 
     fn boundary(&self, term: Term) -> Reading<'_, Option<(Header, FinalityCertificate)>> {
         Box::pin(async move { Ok(self.node.boundary(term).await) })
+    }
+
+    fn votes(&self, term: Term, view: View) -> Reading<'_, ViewRecord> {
+        Box::pin(async move { Ok(self.node.view(term, view).await) })
+    }
+
+    fn evidence(&self) -> Reading<'_, Vec<EvidenceView>> {
+        Box::pin(async move {
+            let kept = self.evidence.all();
+            let kept = kept.map_err(|error| ReadError::Store(error.to_string()))?;
+            let view = |kept: Kept| EvidenceView {
+                offence: kept.offence,
+                standing: kept.standing,
+                evidence: kept.evidence,
+            };
+            Ok(kept.into_iter().map(view).collect())
+        })
     }
 
     fn local_status(&self) -> LocalStatus {

@@ -125,6 +125,7 @@ impl Chain {
                     rpc: format!("http://{}", l1.rpc_addr()),
                     beacon: Some(format!("http://{}", l1.beacon_addr())),
                 }),
+                slashing: None,
                 seats: vec![seat],
                 peers: peers.clone(),
             })

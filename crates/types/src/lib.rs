@@ -30,6 +30,7 @@ pub mod registry;
 pub mod seats;
 pub mod time;
 pub mod trie;
+pub mod vote;
 
 #[cfg(test)]
 mod tests;
@@ -47,3 +48,4 @@ pub use lane::{BodyError, LaneBody, LaneHeader, SignedLaneHeader};
 pub use registry::{ReadSeats, SeatsRead, Settlement};
 pub use seats::{Identity, Seat, SeatSet, SeatSetError};
 pub use time::SlotClock;
+pub use vote::{SignedVote, Vote, VoteCertificate, VoteKind};

@@ -1,9 +1,16 @@
 //! What a devnet consists of: made once from the options, written as the same TOML files that the
 //! services read alone, and read back at every later start.
 
-use super::{accounts, ports::Ports, stake};
+use super::{
+    accounts,
+    byzantine::{LiarConfig, Lie},
+    ports::Ports,
+    stake,
+};
+use crate::relay::RelayConfig;
 use alloy_genesis::Genesis as EthGenesis;
 use anyhow::{Context, Result, bail};
+use cortado_contracts::Addresses;
 use cortado_devl1::{Config as L1Node, Prefunded};
 use cortado_node::{
     attester::{AttesterConfig, L1NodeConfig, PeerConfig, SeatConfig},
@@ -12,10 +19,11 @@ use cortado_node::{
     l1::VerifiedHeader,
     proposer::ProposerNodeConfig,
     rollup::RollupNodeConfig,
+    slashing::SlashingConfig,
 };
 use cortado_rollup::service::{LANE_MS, ProposedRollup, ProposerConfig, RollupConfig};
 use cortado_types::{
-    Address, ChainId, Genesis, L1Config, Namespace, NamespaceConfig, SeatsRead, TimestampMs, U256,
+    ChainId, Genesis, L1Config, Namespace, NamespaceConfig, SeatsRead, TimestampMs, U256,
     genesis::{TERM_MS_MAX, TERM_MS_MIN},
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -44,6 +52,12 @@ pub const SLOTS_PER_EPOCH: u64 = 8;
 /// Proposers: two, so that lane blocks meet from both, each with several rollups if there are more.
 const PROPOSERS_MAX: u32 = 2;
 
+/// What stands for a command in the part that lies. There is none: it runs in the devnet only.
+pub const LIAR: &str = "byzantine";
+
+/// The command of the relay.
+pub const RELAY: &str = "relay";
+
 /// What cannot change once a devnet exists.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -66,6 +80,9 @@ pub struct Shape {
     /// Its beacon REST.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub beacon: Option<String>,
+    /// How the last attester lies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub byzantine: Option<Lie>,
 }
 
 impl Shape {
@@ -102,6 +119,13 @@ impl Shape {
             if value < least || value > most {
                 bail!("{what} is {value}, it must be within {least} and {most}");
             }
+        }
+        if self.byzantine.is_some() && self.attesters < 4 {
+            bail!(
+                "--byzantine is one of {} attesters, the rest must be more than two thirds: the least \
+                 is 4",
+                self.attesters
+            );
         }
         if self.beacon.is_some() && self.l1.is_none() {
             bail!("--beacon is of an outside L1 and needs --l1");
@@ -220,6 +244,11 @@ impl Layout {
         self.dir.join("contracts.json")
     }
 
+    /// Key file of an account on L1.
+    pub fn account(&self, name: &str) -> PathBuf {
+        self.dir.join("keys").join(format!("{name}.toml"))
+    }
+
     /// Log lines.
     pub fn log(&self, name: &str) -> PathBuf {
         self.dir.join(format!("{name}.log"))
@@ -278,6 +307,7 @@ pub fn make_l1(layout: &Layout, shape: &Shape, ports: &mut Ports) -> Result<Part
         .context("the clock is before 1970")?;
     let mut funded = accounts::funded(shape.seed);
     funded.extend(stake::payers(shape));
+    stake::write_keys(layout, shape)?;
     let plan = stake::before_genesis(layout, shape, now.as_secs())?;
     let config = L1Node {
         chain_id: L1_CHAIN_ID,
@@ -306,8 +336,10 @@ pub fn make_l1(layout: &Layout, shape: &Shape, ports: &mut Ports) -> Result<Part
 pub struct Beginning {
     /// The block its pointer starts at.
     pub anchor: VerifiedHeader,
-    /// The registry.
-    pub registry: Address,
+    /// Where the contracts are.
+    pub contracts: Addresses,
+    /// A block of L1 not after their deployment.
+    pub since: u64,
     /// The seats that it has settled there.
     pub seats: SeatsRead,
 }
@@ -327,7 +359,6 @@ pub fn make_chain(
     let mut peers = Vec::new();
     let mut operators = Vec::new();
     let keys_dir = layout.data("keys");
-    std::fs::create_dir_all(&keys_dir).with_context(|| keys_dir.display().to_string())?;
     for attester in 0..shape.attesters {
         let mut own = Vec::new();
         for seat in 0..shape.seats_per_operator {
@@ -393,7 +424,7 @@ pub fn make_chain(
             slot_ms: shape.l1_slot_ms,
             slots_per_epoch,
             anchor: l1_state.anchor.raw.clone(),
-            registry: l1_state.registry,
+            registry: l1_state.contracts.registry,
         },
         namespaces,
         seats: l1_state.seats.clone(),
@@ -409,6 +440,19 @@ pub fn make_chain(
     let mut apis: Vec<SocketAddr> = Vec::new();
     for (i, own) in operators.into_iter().enumerate() {
         let name = format!("attester-{i}");
+        if let Some(lie) = shape.byzantine
+            && i as u32 + 1 == shape.attesters
+        {
+            let config = LiarConfig {
+                lie,
+                genesis: layout.genesis(),
+                data_dir: layout.data(&name),
+                seats: own,
+                peers: peers.clone(),
+            };
+            parts.push(layout.part(&name, LIAR, &config)?);
+            continue;
+        }
         let api = ports.take(9_000 + i as u16)?;
         apis.push(api);
         let config = AttesterConfig {
@@ -419,6 +463,11 @@ pub fn make_chain(
             retention_ms: RETENTION_MS,
             worker_threads: 2,
             l1: Some(l1.clone()),
+            slashing: Some(SlashingConfig {
+                key: layout.account(&format!("reporter-{i}")),
+                slasher: l1_state.contracts.slasher,
+                since: l1_state.since,
+            }),
             seats: own,
             peers: peers.clone(),
         };
@@ -475,6 +524,22 @@ pub fn make_chain(
         let name = format!("rollup-{}", node.rollup.namespace);
         parts.push(layout.part(&name, "rollup", node)?);
     }
+    let relay = RelayConfig {
+        genesis: layout.genesis(),
+        nodes: attesters,
+        rpc: l1.rpc.clone(),
+        contracts: layout.contracts(),
+        key: layout.account("relayer"),
+        data_dir: layout.data("relay"),
+        listen: ports.take(9_800)?,
+        interval_seconds: None,
+        settle: true,
+        confirmations: 1,
+        fee_max_gwei: 500,
+        bump_after_seconds: stake::bump_after(shape).as_secs(),
+        poll_ms: shape.l1_slot_ms / 2,
+    };
+    parts.push(layout.part("relay", RELAY, &relay)?);
     Ok(parts)
 }
 

@@ -12,12 +12,14 @@ use anyhow::{Context, Result};
 use cortado_contracts::{
     DeployConfig, GenesisOperator, GenesisPlan, SeatSecret,
     plan::{GWEI, RegistrySettings, SlasherSettings, ValidatorSettings},
+    sender::SenderSettings,
 };
 use cortado_node::{
     home::write_atomically,
-    keys::{SeatKeys, Secret},
+    keys::{self, AccountKeys, SeatKeys, Secret},
 };
 use cortado_types::{Address, B256, ChainId, bls::SecretBls, ecdsa::SigningKey};
+use std::time::Duration;
 
 /// Stake behind each seat, ether: what a validator of Ethereum has.
 const STAKE_ETHER: u64 = 32;
@@ -32,6 +34,9 @@ const ANSWER_SECONDS: u32 = 30;
 const EVIDENCE_SECONDS: u32 = 300;
 /// How long stake takes to leave, seconds.
 const UNBONDING_SECONDS: u32 = 960;
+
+/// The deployer's nonce at the light client: three contracts and the first settlement come before.
+pub const LIGHT_CLIENT_NONCE: u64 = 4;
 
 /// Keys of seat number `index`.
 pub fn seat_keys(seed: u64, index: u32) -> Result<SeatKeys> {
@@ -58,14 +63,70 @@ pub fn relayer_key(seed: u64) -> SigningKey {
     accounts::signing_key(seed, "relayer", 0)
 }
 
+/// The account with which attester number `index` brings evidence: not its operator's, so that no
+/// two senders count the nonces of one account.
+pub fn reporter_key(seed: u64, index: u32) -> SigningKey {
+    accounts::signing_key(seed, "reporter", index)
+}
+
 /// Everybody who has something to pay on L1.
 pub fn payers(shape: &Shape) -> Vec<Address> {
-    let operators = (0..shape.attesters).map(|index| operator_key(shape.seed, index));
-    operators
+    let seed = shape.seed;
+    let both = |index| [operator_key(seed, index), reporter_key(seed, index)];
+    (0..shape.attesters)
+        .flat_map(both)
         .chain([deployer_key(shape.seed), relayer_key(shape.seed)])
         .map(|key| key.address())
         .collect()
 }
+
+/// Writes the key files of all of them.
+pub fn write_keys(layout: &Layout, shape: &Shape) -> Result<()> {
+    let dir = layout.dir.join("keys");
+    std::fs::create_dir_all(&dir).with_context(|| dir.display().to_string())?;
+    let save = |name: &str, key: SigningKey| {
+        let account = Secret(key.to_bytes());
+        let keys = AccountKeys {
+            account,
+            test_only: true,
+        };
+        keys::save(&layout.account(name), &keys)
+    };
+    for index in 0..shape.attesters {
+        save(
+            &format!("operator-{index}"),
+            operator_key(shape.seed, index),
+        )?;
+        save(
+            &format!("reporter-{index}"),
+            reporter_key(shape.seed, index),
+        )?;
+    }
+    if let Some(first) = accounts::accounts(shape.seed).into_iter().next() {
+        save("account-0", first)?;
+    }
+    save("deployer", deployer_key(shape.seed))?;
+    save("relayer", relayer_key(shape.seed))?;
+    Ok(())
+}
+
+/// Time without inclusion before a fee is raised: three slots of L1.
+pub fn bump_after(shape: &Shape) -> Duration {
+    Duration::from_secs((3 * shape.l1_slot_ms).div_ceil(1_000))
+}
+
+/// How the devnet's own transactions are sent.
+pub fn sender_settings(shape: &Shape) -> SenderSettings {
+    SenderSettings {
+        confirmations: 1,
+        bump_after: bump_after(shape),
+        poll: Duration::from_millis(shape.l1_slot_ms / 4),
+        fee_max: FEE_MAX,
+    }
+}
+
+/// Most that is paid for gas, wei.
+const FEE_MAX: u128 = 500_000_000_000;
 
 /// Stake of each operator, gwei.
 pub fn stake_gwei(shape: &Shape) -> u64 {

@@ -8,7 +8,6 @@
 use commonware_consensus::{
     simplex::{
         elector::{Config, Elector, RoundRobin, RoundRobinElector, Scheduled, Terms},
-        scheme::Scheme,
     },
     types::{Participant, Round, View},
 };
