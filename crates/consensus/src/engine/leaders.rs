@@ -6,9 +6,7 @@
 //! that the view would last until its timeout. The first leader has been heard, by its block.
 
 use commonware_consensus::{
-    simplex::{
-        elector::{Config, Elector, RoundRobin, RoundRobinElector, Scheduled, Terms},
-    },
+    simplex::elector::{Config, Elector, RoundRobin, RoundRobinElector, Scheduled, Terms},
     types::{Participant, Round, View},
 };
 use commonware_cryptography::certificate;

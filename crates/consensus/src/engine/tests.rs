@@ -8,7 +8,7 @@ use crate::{
     simulate::{Simulated, links},
 };
 use commonware_consensus::marshal::ancestry::Ancestry;
-use commonware_cryptography::Signer as _;
+use commonware_cryptography::{Digested, Signer as _};
 use commonware_p2p::simulated;
 use commonware_runtime::{Runner as _, Supervisor as _, deterministic};
 use commonware_utils::{Acknowledgement as _, channel::mpsc, probability};

@@ -130,3 +130,79 @@ impl<S: Scheme> Claimed<S> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{block::Block, scheme::CheapScheme, simulate};
+    use cortado_chain::{Draft, State, build};
+    use cortado_types::TimestampMs;
+
+    /// Blocks 1 to `count` of a chain, without certificates.
+    fn chain(count: u64) -> Vec<Block> {
+        let plan = simulate::Plan {
+            seats: 4,
+            spares: 0,
+            proposers: 0,
+            slot_ms: 2_000,
+            term_ms: cortado_types::genesis::TERM_MS_MAX,
+            slot_bytes_max: 1,
+            anchor: alloy_rlp::encode(alloy_consensus::Header::default()),
+            tuning: crate::engine::Tuning::default(),
+        };
+        let mut state = State::genesis(&simulate::genesis(&plan).1).unwrap();
+        let mut parent = state.genesis_block().header;
+        let mut blocks = Vec::new();
+        for height in 1..=count {
+            let draft = Draft {
+                view: cortado_types::View::new(height),
+                timestamp: TimestampMs::new(height),
+                ..Draft::default()
+            };
+            let (block, next) = build(&state, &parent, &draft);
+            (state, parent) = (next, block.header.clone());
+            blocks.push(Block::new(block));
+        }
+        blocks
+    }
+
+    fn read(answer: &Answer, want: u64) -> Result<(), Unconvincing> {
+        let bytes = alloy_rlp::encode(answer);
+        Claimed::<CheapScheme>::read(&bytes, Height::new(want)).map(drop)
+    }
+
+    fn answer(block: &Block, descendants: &[&Block]) -> Answer {
+        Answer {
+            newest: Height::new(9),
+            block: block.bytes().clone().into(),
+            descendants: descendants
+                .iter()
+                .map(|block| block.inner().header.clone())
+                .collect(),
+            finalization: Vec::new().into(),
+        }
+    }
+
+    #[test]
+    fn a_final_block_of_another_height_answers_no_question() {
+        let blocks = chain(2);
+        let refused = read(&answer(&blocks[1], &[]), 1).unwrap_err();
+        assert!(matches!(refused, Unconvincing::Height { .. }), "{refused}");
+    }
+
+    #[test]
+    fn headers_that_do_not_follow_each_other_tie_no_block_to_a_certificate() {
+        let blocks = chain(4);
+        let gap = answer(&blocks[0], &[&blocks[2]]);
+        let twice = answer(&blocks[0], &[&blocks[1], &blocks[1]]);
+        for broken in [gap, twice] {
+            let refused = read(&broken, 1).unwrap_err();
+            assert!(matches!(refused, Unconvincing::Chain { .. }), "{refused}");
+        }
+        // An honest path, but no certificate at its end.
+        let refused = read(&answer(&blocks[0], &[&blocks[1], &blocks[2]]), 1).unwrap_err();
+        let certificate =
+            matches!(refused, Unconvincing::Part { what, .. } if what == "certificate");
+        assert!(certificate, "{refused}");
+    }
+}

@@ -132,8 +132,11 @@ impl<E: Runtime, N: Transport> Actor<E, N> {
                 }
             }
             Message::Observed(Observation::Seats(read)) => {
-                self.witness.seats(*read);
-                self.wake.send_modify(|version| *version += 1);
+                let registry = self.finalized.state.config.registry;
+                match self.witness.seats(registry, *read) {
+                    Ok(()) => self.wake.send_modify(|version| *version += 1),
+                    Err(error) => warn!(%error, "the L1 node gave seats that it does not show"),
+                }
             }
             Message::Operations { state, reply } => {
                 let _ = reply.send(self.witness.operations(&state));

@@ -1,9 +1,9 @@
 //! Which L1 blocks are known, which a quorum has seen, and what follows for the chain.
 
-use cortado_chain::State;
-use cortado_l1::{HeaderError, TrackedHeader};
+use cortado_chain::{Seating, State};
+use cortado_l1::{HeaderError, ReadError, TrackedHeader, read_seats};
 use cortado_types::{
-    B256, Bytes, Operation, PointerMove, QuorumCertificate, ReadSeats, SeatSet, Subject,
+    Address, B256, Bytes, L1Ref, Operation, PointerMove, QuorumCertificate, ReadSeats, Subject,
     SubjectKind,
     block::L1Finality,
     limits::{L1_HEADERS_PER_MOVE_MAX, L1_TRACKED_HEADERS_MAX},
@@ -30,8 +30,8 @@ pub struct Witness {
 /// Seats as they stand in the state of an L1 block.
 #[derive(Debug)]
 struct Reading {
-    block: TrackedHeader,
-    seats: B256,
+    block: L1Ref,
+    due: Seating,
     operation: ReadSeats,
 }
 
@@ -74,22 +74,20 @@ impl Witness {
 
     /// In the state of an L1 block the registry has settled seats. Nobody has to sign that: the chain
     /// checks the proof. A newer read replaces an older one.
-    pub fn seats(&mut self, operation: ReadSeats) {
-        let Ok(block) = TrackedHeader::read(&operation.header) else {
-            return;
-        };
-        let Ok(set) = SeatSet::new(operation.read.seats.clone()) else {
-            return;
-        };
-        let older = |read: &Reading| read.block.number > block.number;
-        if self.read.as_ref().is_some_and(older) {
-            return;
+    ///
+    /// # Errors
+    /// If the read shows no seats in `registry`.
+    pub fn seats(&mut self, registry: Address, operation: ReadSeats) -> Result<(), ReadError> {
+        let settled = read_seats(&operation.header, registry, &operation.read)?;
+        let newer = |read: &Reading| read.block.number > settled.block.number;
+        if !self.read.as_ref().is_some_and(newer) {
+            self.read = Some(Reading {
+                block: settled.block,
+                due: Seating::from(&settled),
+                operation,
+            });
         }
-        self.read = Some(Reading {
-            block,
-            seats: set.hash(),
-            operation,
-        });
+        Ok(())
     }
 
     /// Other seats sit: what those before certified convinces nobody any more.
@@ -125,7 +123,7 @@ impl Witness {
         let read = self.read.as_ref()?;
         let known = state.l1.get(&read.block.hash)?;
         let newer = known.number <= state.l1.fin().number && known.number > state.read_at;
-        (newer && state.due.seats.hash() != read.seats).then(|| read.operation.clone())
+        (newer && state.due != read.due).then(|| read.operation.clone())
     }
 
     /// R9, by extension: to the highest certified descendant of `L1*` within reach.
