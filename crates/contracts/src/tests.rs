@@ -4,5 +4,6 @@
 mod evidence;
 mod genesis;
 mod model;
+
 pub(crate) mod support;
 mod vectors;
