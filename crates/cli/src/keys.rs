@@ -2,8 +2,9 @@
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
-use cortado_node::keys::{self, ProposerKeys, SeatKeys, Secret};
-use cortado_types::{ChainId, bls::SecretBls};
+use cortado_contracts::KeyRegistration;
+use cortado_node::keys::{self, AccountKeys, ProposerKeys, SeatKeys, Secret};
+use cortado_types::{Address, ChainId, bls::SecretBls};
 use std::path::{Path, PathBuf};
 
 /// Arguments of `cortado keys`.
@@ -25,14 +26,32 @@ enum Command {
         /// Where to write them; must not exist.
         file: PathBuf,
     },
+    /// Make the key of an Ethereum account, for stake and transactions on L1.
+    Account {
+        /// Where to write it; must not exist.
+        file: PathBuf,
+    },
     /// Print the public half of a key file, as a genesis and a registration need it.
     Show {
         /// The key file.
         file: PathBuf,
-        /// Chain for which the proof of possession is made.
-        #[arg(long, default_value_t = 0)]
-        chain_id: u64,
+        #[command(flatten)]
+        possession: Possession,
     },
+}
+
+/// For which registration a proof of possession is made; none without these.
+#[derive(Args)]
+struct Possession {
+    /// The Cortado chain.
+    #[arg(long, requires_all = ["registry", "owner"])]
+    chain_id: Option<u64>,
+    /// The registry on L1.
+    #[arg(long, requires = "chain_id")]
+    registry: Option<Address>,
+    /// The operator's account, which registers the key.
+    #[arg(long, requires = "chain_id")]
+    owner: Option<Address>,
 }
 
 fn secret() -> Result<[u8; 32]> {
@@ -72,18 +91,55 @@ pub fn run(args: KeysArgs) -> Result<()> {
             keys::save(&file, &made)?;
             show_proposer(&made)?;
         }
-        Command::Show { file, chain_id } => match keys::load::<SeatKeys>(&file) {
-            Ok(seat) => {
-                let possession = seat.possession(ChainId::new(chain_id))?;
-                let shown = serde_json::json!({
-                    "seat": seat.seat(0)?, "possession": possession, "chain_id": chain_id,
-                });
-                println!("{}", serde_json::to_string_pretty(&shown)?);
-            }
-            Err(keys::KeyFileError::Malformed { .. }) => show_proposer(&keys::load(&file)?)?,
-            Err(error) => return Err(error.into()),
-        },
+        Command::Account { file } => {
+            new_file(&file)?;
+            let made = AccountKeys {
+                account: Secret(secret()?),
+                test_only: false,
+            };
+            keys::save(&file, &made)?;
+            show_account(&made)?;
+        }
+        Command::Show { file, possession } => show(&file, &possession)?,
     }
+    Ok(())
+}
+
+/// Tells the kinds of files apart by their fields.
+fn show(file: &Path, possession: &Possession) -> Result<()> {
+    match keys::load::<SeatKeys>(file) {
+        Ok(seat) => show_seat(&seat, possession),
+        Err(keys::KeyFileError::Malformed { .. }) => match keys::load::<ProposerKeys>(file) {
+            Ok(proposer) => show_proposer(&proposer),
+            Err(keys::KeyFileError::Malformed { .. }) => show_account(&keys::load(file)?),
+            Err(error) => Err(error.into()),
+        },
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn show_seat(keys: &SeatKeys, possession: &Possession) -> Result<()> {
+    let seat = keys.seat(0)?;
+    let mut shown = serde_json::json!({ "seat": seat });
+    let Possession {
+        chain_id,
+        registry,
+        owner,
+    } = possession;
+    if let (Some(chain_id), Some(registry), Some(owner)) = (chain_id, registry, owner) {
+        let chain = ChainId::new(*chain_id);
+        let secret = keys.secret_bls()?;
+        let made = KeyRegistration::new(chain, *registry, *owner, seat.identity, &secret);
+        shown["possession"] = serde_json::json!(made.possession);
+        shown["chain_id"] = serde_json::json!(chain_id);
+    }
+    println!("{}", serde_json::to_string_pretty(&shown)?);
+    Ok(())
+}
+
+fn show_account(keys: &AccountKeys) -> Result<()> {
+    let shown = serde_json::json!({"address": keys.signing_key()?.address()});
+    println!("{}", serde_json::to_string_pretty(&shown)?);
     Ok(())
 }
 

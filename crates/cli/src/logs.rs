@@ -6,7 +6,7 @@ use tracing_subscriber::EnvFilter;
 
 /// What is shown unless `RUST_LOG` says otherwise: ours from `info`, the engine's from `warn`.
 const DEFAULT_FILTER: &str = "warn,cortado=info,cortado_node=info,cortado_consensus=info,\
-                              cortado_rollup=info,cortado_devl1=info";
+                              cortado_rollup=info,cortado_devl1=info,cortado_contracts=info";
 
 fn filter() -> EnvFilter {
     EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT_FILTER))

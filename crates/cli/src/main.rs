@@ -1,14 +1,17 @@
 //! The one binary: devnet, node, proposer, rollup, l1, lottery, tools.
 
 mod config;
+mod contracts;
 mod devnet;
 mod genesis;
 mod keys;
 mod logs;
 mod lottery;
 mod parts;
+mod relay;
 mod service;
 mod shutdown;
+mod stake;
 mod status;
 
 use std::process::ExitCode;
@@ -41,6 +44,12 @@ enum Command {
     Keys(keys::KeysArgs),
     /// Make and check genesis files.
     Genesis(genesis::GenesisArgs),
+    /// Deploy the contracts on L1.
+    Contracts(contracts::ContractsArgs),
+    /// Hold seats by stake on L1.
+    Stake(stake::StakeArgs),
+    /// Keep the light client on L1 up to date.
+    Relay(ServiceArgs),
     /// Show where a node stands.
     Status(status::StatusArgs),
     /// Draw, check and explain the lottery that assigns bundles of namespaces.
@@ -64,6 +73,9 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::L1(args) => service::run::<parts::L1>(args)?,
         Command::Keys(args) => keys::run(args)?,
         Command::Genesis(args) => genesis::run(args)?,
+        Command::Contracts(args) => contracts::run(args)?,
+        Command::Stake(args) => stake::run(args)?,
+        Command::Relay(args) => service::run::<relay::RelayService>(args)?,
         Command::Status(args) => status::run(&args)?,
         Command::Lottery(args) => return lottery::run(args),
     }

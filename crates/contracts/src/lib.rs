@@ -25,6 +25,7 @@ pub mod rpc;
 pub mod seats;
 pub mod sender;
 pub mod slashing;
+pub mod staking;
 
 #[cfg(test)]
 mod tests;

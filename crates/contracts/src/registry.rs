@@ -160,6 +160,14 @@ impl Registry {
         Ok(u64::from(self.ask(abi::UNBONDING_SECONDSCall {}).await?))
     }
 
+    /// How many operators there are; the first is 1.
+    ///
+    /// # Errors
+    /// If the node does not answer.
+    pub async fn operators(&self) -> Result<u32, RpcError> {
+        self.ask(abi::operatorCountCall {}).await
+    }
+
     /// The number of an owner's operator.
     ///
     /// # Errors
@@ -310,7 +318,7 @@ impl Registry {
 }
 
 /// Call data that settles an allocation.
-pub fn settle_input(allocation: &Allocation) -> alloy_primitives::Bytes {
+fn settle_input(allocation: &Allocation) -> alloy_primitives::Bytes {
     use alloy_sol_types::SolCall;
     abi::settleCall {
         list: allocation.list.clone().into(),

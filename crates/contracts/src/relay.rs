@@ -9,10 +9,11 @@ mod light;
 
 use crate::{
     finality::update_call,
-    registry::{Registry, RegistryError, settle_input},
+    registry::{Registry, RegistryError},
     rpc::{L1, RpcError},
     seats::SeatsError,
     sender::{Intent, Outcome, Sender, SenderError},
+    staking,
 };
 use alloy_primitives::{Address, B256};
 pub use chain::{Boundary, Certified, FinalityChain};
@@ -346,14 +347,7 @@ impl Relay {
         if !self.registry.changes(&allocation).await? {
             return Ok(());
         }
-        let (registry, wanted) = (self.registry.clone(), allocation.clone());
-        let wanted = Box::new(move || {
-            let (registry, allocation) = (registry.clone(), wanted.clone());
-            Box::pin(async move { registry.changes(&allocation).await }) as BoxFuture<_>
-        });
-        let label = format!("settle epoch {}", allocation.epoch);
-        let input = settle_input(&allocation);
-        let intent = Intent::call(label, self.registry.address(), input, wanted);
+        let intent = staking::settle(&self.registry, &allocation);
         self.sender.submit(intent).await?;
         Ok(())
     }

@@ -4,6 +4,8 @@
 mod evidence;
 mod genesis;
 mod model;
-
+mod model_l1;
+mod sender;
+mod slashing;
 pub(crate) mod support;
 mod vectors;

@@ -3,11 +3,7 @@
 use crate::home::write_atomically;
 use alloy_primitives::hex;
 use cortado_consensus::host::{HostError, identity_of};
-use cortado_types::{
-    Address, ChainId, Identity, Seat,
-    bls::{SecretBls, SignatureBytes},
-    ecdsa::SigningKey,
-};
+use cortado_types::{Address, Identity, Seat, bls::SecretBls, ecdsa::SigningKey};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{fs, io, os::unix::fs::PermissionsExt, path::Path, path::PathBuf};
 use thiserror::Error;
@@ -129,22 +125,6 @@ pub struct AccountKeys {
     pub test_only: bool,
 }
 
-impl KeyFile for AccountKeys {
-    fn test_only(&self) -> bool {
-        self.test_only
-    }
-}
-
-impl AccountKeys {
-    /// The signing key.
-    ///
-    /// # Errors
-    /// If it is out of range.
-    pub fn signing_key(&self) -> Result<SigningKey, cortado_types::ecdsa::SignatureError> {
-        SigningKey::from_bytes(self.account.0)
-    }
-}
-
 /// What is in a key file.
 pub trait KeyFile: Serialize + DeserializeOwned {
     /// Whether the secrets are known to everybody, as those made from a public seed are. A chain on
@@ -158,17 +138,16 @@ impl KeyFile for SeatKeys {
     }
 }
 
-impl KeyFile for ProposerKeys {
+impl KeyFile for AccountKeys {
     fn test_only(&self) -> bool {
         self.test_only
     }
 }
 
-/// What proofs of possession of BLS keys start with; registration checks them (R2).
-pub fn possession_namespace(chain_id: ChainId) -> Vec<u8> {
-    let mut namespace = b"CORTADO_POP".to_vec();
-    namespace.extend_from_slice(&chain_id.get().to_be_bytes());
-    namespace
+impl KeyFile for ProposerKeys {
+    fn test_only(&self) -> bool {
+        self.test_only
+    }
 }
 
 impl SeatKeys {
@@ -194,18 +173,15 @@ impl SeatKeys {
             registry_index,
         })
     }
+}
 
-    /// Proof that whoever registers the key holds its secret.
+impl AccountKeys {
+    /// The signing key.
     ///
     /// # Errors
-    /// If the scalar is out of range.
-    pub fn possession(
-        &self,
-        chain_id: ChainId,
-    ) -> Result<SignatureBytes, cortado_types::bls::BlsError> {
-        Ok(self
-            .secret_bls()?
-            .prove_possession(&possession_namespace(chain_id)))
+    /// If it is out of range.
+    pub fn signing_key(&self) -> Result<SigningKey, cortado_types::ecdsa::SignatureError> {
+        SigningKey::from_bytes(self.account.0)
     }
 }
 
