@@ -177,12 +177,12 @@ pub trait L1: Send + Sync {
     fn send(&self, raw: Bytes) -> BoxFuture<'_, Result<B256, RpcError>>;
     /// What became of a transaction; none while it is in no block.
     fn receipt(&self, hash: B256) -> BoxFuture<'_, Result<Option<Receipt>, RpcError>>;
-    /// Events of one kind that a contract emitted in blocks `from..=to`.
+    /// Events of one kind that a contract emitted, from one block to another, both included.
     fn logs(
         &self,
         contract: Address,
         event: B256,
-        (from, to): (u64, u64),
+        blocks: (u64, u64),
     ) -> BoxFuture<'_, Result<Vec<Log>, RpcError>>;
 }
 

@@ -388,15 +388,8 @@ impl Risk {
 
 /// The name under which the slasher keeps an accusation.
 pub fn accusation_id(evidence: &Evidence) -> B256 {
-    let words = [evidence.first.vote, evidence.second.vote].map(|vote| {
-        let vote: Slasher::Vote = vote.into();
-        (
-            vote.kind,
-            vote.term,
-            vote.view_,
-            vote.parentView,
-            vote.payload,
-        )
-    });
-    keccak256((evidence.registry_index, evidence.seats_hash, words).abi_encode())
+    let (first, second): (Slasher::Vote, Slasher::Vote) =
+        (evidence.first.vote.into(), evidence.second.vote.into());
+    // An array of two is encoded as the two, none of which has a dynamic part.
+    keccak256((evidence.registry_index, evidence.seats_hash, first, second).abi_encode())
 }

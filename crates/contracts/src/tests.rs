@@ -6,5 +6,6 @@ mod genesis;
 mod model;
 mod model_l1;
 mod sender;
+mod slashing;
 pub(crate) mod support;
 mod vectors;

@@ -6,6 +6,7 @@ use crate::{
     evidence::{answer_call, convict_call, evidence_call},
     genesis::{GenesisTransaction, places},
     seats::{Place, Places},
+    slashing::accusation_id,
 };
 use alloy_primitives::{Address, B256, Bytes, U256};
 use cortado_evidence::{Crossing, Electorate, Evidence, Path, excuses};
@@ -54,12 +55,13 @@ impl Court {
     }
 
     fn sign(&self, seat: usize, vote: Vote) -> SignedVote {
-        let message = vote.message(&self.voters.seats.base_namespace(ChainId::new(CHAIN)));
-        SignedVote {
+        sign(
+            &self.voters.seats,
+            self.voters.chain_id,
+            &self.secrets,
+            seat,
             vote,
-            seat: SeatIndex::new(seat as u32),
-            signature: self.secrets[seat].sign(&message),
-        }
+        )
     }
 
     fn evidence(&self, seat: usize, votes: [Vote; 2], crossing: Option<Crossing>) -> Evidence {
@@ -68,15 +70,12 @@ impl Court {
     }
 
     fn quorum(&self, vote: Vote) -> VoteCertificate {
-        let parts: Vec<_> = (0..self.voters.seats.quorum())
-            .map(|seat| (SeatIndex::new(seat as u32), self.sign(seat, vote).signature))
-            .collect();
-        let sum = QuorumCertificate::aggregate(self.secrets.len(), &parts).unwrap();
-        VoteCertificate {
+        certificate(
+            &self.voters.seats,
+            self.voters.chain_id,
+            &self.secrets,
             vote,
-            signers: sum.signers,
-            signature: sum.signature,
-        }
+        )
     }
 
     fn place(&self, registry_index: u32) -> Place {
@@ -125,28 +124,44 @@ impl Court {
             &Slasher::owedCall { who },
         )
     }
+}
 
-    /// The name under which the contract keeps an accusation.
-    fn accusation(&self, evidence: &Evidence) -> B256 {
-        use alloy_sol_types::SolValue;
-        let votes = [evidence.first.vote, evidence.second.vote];
-        let words = |vote: Vote| {
-            let vote: Slasher::Vote = vote.into();
-            (
-                vote.kind,
-                vote.term,
-                vote.view_,
-                vote.parentView,
-                vote.payload,
-            )
-        };
-        let all = (
-            evidence.registry_index,
-            evidence.seats_hash,
-            votes.map(words),
-        );
-        alloy_primitives::keccak256(all.abi_encode())
+pub(crate) fn sign(
+    seats: &SeatSet,
+    chain: ChainId,
+    secrets: &[SecretBls],
+    seat: usize,
+    vote: Vote,
+) -> SignedVote {
+    SignedVote {
+        vote,
+        seat: SeatIndex::new(seat as u32),
+        signature: secrets[seat].sign(&vote.message(&seats.base_namespace(chain))),
     }
+}
+
+/// What the first seats, as many as a quorum needs, say together.
+pub(crate) fn certificate(
+    seats: &SeatSet,
+    chain: ChainId,
+    secrets: &[SecretBls],
+    vote: Vote,
+) -> VoteCertificate {
+    let one = |seat| sign(seats, chain, secrets, seat, vote).signature;
+    let parts: Vec<_> = (0..seats.quorum())
+        .map(|seat| (SeatIndex::new(seat as u32), one(seat)))
+        .collect();
+    let sum = QuorumCertificate::aggregate(secrets.len(), &parts).unwrap();
+    VoteCertificate {
+        vote,
+        signers: sum.signers,
+        signature: sum.signature,
+    }
+}
+
+/// Two finalizes in one view.
+pub(crate) fn contradiction() -> [Vote; 2] {
+    [vote(Vote::finalize, 5, 1), vote(Vote::finalize, 5, 2)]
 }
 
 fn vote(make: fn(Term, View, View, B256) -> Vote, view: u64, payload: u8) -> Vote {
@@ -181,7 +196,7 @@ fn header(height: u64, history: B256, salt: u8) -> Header {
 }
 
 /// A final block of height 20, and one of height `later` in whose history another stands there.
-fn beside(later: u64) -> (Crossing, [Vote; 2]) {
+pub(crate) fn beside(later: u64) -> (Crossing, [Vote; 2]) {
     let first = header(20, B256::repeat_byte(9), 1);
     let mut range = mmr::Range::default();
     let mut peaks = mmr::Peaks::default();
@@ -229,7 +244,7 @@ fn each_conflict_in_one_view_takes_the_seats_stake_once() {
         court.bring(&evidence).expect("confiscated");
         assert_eq!(court.taken(evidence.registry_index), price);
         let again = court.bring(&evidence).expect_err("nothing is left");
-        assert!(again.contains("NothingAtRisk"), "{again}");
+        assert!(again.contains("AlreadySlashed"), "{again}");
     }
     assert!(court.owed(REPORTER) > U256::ZERO);
 }
@@ -323,9 +338,12 @@ fn altered(court: &Court, good: &Evidence) -> Vec<(&'static str, Evidence)> {
             path.other = first.payload();
             put(bad, path);
         });
-        add("another sibling", &|bad| {
+        add("another sibling, or one too many", &|bad| {
             let mut path = path(bad);
-            path.siblings[0] = B256::ZERO;
+            match path.siblings.first_mut() {
+                Some(sibling) => *sibling = B256::ZERO,
+                None => path.siblings.push(B256::ZERO),
+            }
             put(bad, path);
         });
         add("a peak too many", &|bad| {
@@ -343,8 +361,7 @@ fn altered(court: &Court, good: &Evidence) -> Vec<(&'static str, Evidence)> {
 #[test]
 fn evidence_altered_anywhere_is_refused_by_both() {
     let mut court = Court::new();
-    let in_view = [vote(Vote::finalize, 5, 1), vote(Vote::finalize, 5, 2)];
-    let mut good = vec![court.evidence(2, in_view, None)];
+    let mut good = vec![court.evidence(2, contradiction(), None)];
     for later in [20, 21, 37] {
         let (crossing, votes) = beside(later);
         good.push(court.evidence(3, votes, Some(crossing)));
@@ -376,7 +393,7 @@ fn an_accusation_that_nobody_answers_convicts_after_its_time() {
         let evidence = court.evidence(seat, votes, Some(crossing));
         assert_eq!(evidence.verify(&court.voters), Ok(()));
         court.bring(&evidence).expect("accused");
-        let id = court.accusation(&evidence);
+        let id = accusation_id(&evidence);
         let early = court
             .slasher(OTHER, 1, convict_call(id))
             .expect_err("too early");
@@ -402,7 +419,7 @@ fn an_answer_by_a_quorum_of_the_seats_frees_the_accused_and_takes_the_bond() {
     for (seat, excuse) in [(1, other_block), (2, nullified)] {
         let evidence = court.evidence(seat, votes, Some(crossing.clone()));
         court.bring(&evidence).expect("accused");
-        let id = court.accusation(&evidence);
+        let id = accusation_id(&evidence);
         let list = court.world.plan.list.clone();
         for no_excuse in [same_block, elsewhere, votes[1]] {
             assert!(!excuses(&no_excuse, &votes[0]));
