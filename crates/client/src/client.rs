@@ -2,8 +2,8 @@
 
 use crate::{
     api::{
-        BlockView, BodyView, BoundaryView, CertificateView, HeaderView, HistoryProofView, LaneProofView,
-        NamespaceView, StateProofView, Status, TransactionProofView,
+        BlockView, BodyView, BoundaryView, CertificateView, HeaderView, HistoryProofView,
+        LaneProofView, NamespaceView, StateProofView, Status, TransactionProofView,
     },
     error::{ClientError, Lie, Unverified},
     follow::Follow,

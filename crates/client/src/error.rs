@@ -3,7 +3,7 @@
 use crate::api::ErrorBody;
 use cortado_types::{
     B256, BodyError, CertificateError, ChainId, CodecError, Height, Namespace, SeatSetError, Term,
-    mmr::HistoryError, trie::ProofError,
+    TimestampMs, mmr::HistoryError, trie::ProofError,
 };
 use thiserror::Error;
 

@@ -2,7 +2,8 @@
 
 use crate::{
     api::{
-        BoundaryView, CertificateView, HistoryProofView, LaneProofView, StateProofView, TransactionProofView,
+        BoundaryView, CertificateView, HistoryProofView, LaneProofView, StateProofView,
+        TransactionProofView,
         limits::{DESCENDANTS_MAX, ENTRY_BYTES_MAX, HEADER_BYTES_MAX},
     },
     error::{ClientError, Lie, Unverified},

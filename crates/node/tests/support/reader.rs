@@ -173,7 +173,10 @@ impl ChainReader for TestReader {
         // As if the first block were the last of term 0; nobody here verifies that.
         self.read(|chain| {
             let (height, certificate) = chain.certificates.first_key_value()?;
-            let header = &chain.blocks.get(usize::try_from(height.get()).ok()?)?.header;
+            let header = &chain
+                .blocks
+                .get(usize::try_from(height.get()).ok()?)?
+                .header;
             (term == Term::ZERO).then(|| (header.clone(), certificate.clone()))
         })
     }
