@@ -38,7 +38,16 @@ pub struct Ledger(Arc<Inner>);
 
 struct Inner {
     unfinalised: Mutex<BTreeMap<(Height, Digest), Arc<State>>>,
-    finalized: watch::Sender<Arc<Finalized>>,
+    finalized: Mutex<Position>,
+}
+
+/// Where the finalised chain stands, and who follows it.
+///
+/// Everybody who follows has a channel of their own: one channel wakes those who wait on it in an
+/// order that no seed determines, and a simulation has to be the same each time.
+struct Position {
+    newest: Arc<Finalized>,
+    followers: Vec<watch::Sender<Arc<Finalized>>>,
 }
 
 impl Ledger {
@@ -46,8 +55,18 @@ impl Ledger {
     pub fn new(at: Finalized) -> Self {
         Self(Arc::new(Inner {
             unfinalised: Mutex::new(BTreeMap::new()),
-            finalized: watch::Sender::new(Arc::new(at)),
+            finalized: Mutex::new(Position {
+                newest: Arc::new(at),
+                followers: Vec::new(),
+            }),
         }))
+    }
+
+    fn position(&self) -> MutexGuard<'_, Position> {
+        self.0
+            .finalized
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn unfinalised(&self) -> MutexGuard<'_, BTreeMap<(Height, Digest), Arc<State>>> {
@@ -60,12 +79,15 @@ impl Ledger {
 
     /// The newest final block and its state.
     pub fn finalized(&self) -> Arc<Finalized> {
-        self.0.finalized.borrow().clone()
+        self.position().newest.clone()
     }
 
     /// Follows [`Ledger::finalized`]; intermediate values may be skipped.
     pub fn watch(&self) -> watch::Receiver<Arc<Finalized>> {
-        self.0.finalized.subscribe()
+        let mut position = self.position();
+        let (sender, receiver) = watch::channel(position.newest.clone());
+        position.followers.push(sender);
+        receiver
     }
 
     /// The state after `block`, if it is known.
@@ -92,6 +114,10 @@ impl Ledger {
     pub fn finalize(&self, finalized: Arc<Finalized>) {
         let height = finalized.height();
         self.unfinalised().retain(|(at, _), _| *at > height);
-        self.0.finalized.send_replace(finalized);
+        let mut position = self.position();
+        position.newest = finalized.clone();
+        position
+            .followers
+            .retain(|follower| follower.send(finalized.clone()).is_ok());
     }
 }
