@@ -20,7 +20,21 @@ const settings = {
   viaIR: true,
   optimizer: { enabled: true, runs: 1000 },
   metadata: { bytecodeHash: "none", appendCBOR: false },
-  outputSelection: { "*": { "*": ["abi", "evm.bytecode.object", "evm.deployedBytecode.object"] } },
+  outputSelection: { "*": { "*": ["abi", "evm.bytecode.object", "evm.deployedBytecode.object", "storageLayout"] } },
+};
+
+// What is read by proof of storage, and so must stay where it is: [label, slot, bytes before it in the slot, bytes].
+const registryLayout = {
+  variables: [
+    ["latest", 1, 0, 32],
+    ["_settlements", 10, 0, 32],
+  ],
+  settlement: [
+    ["price", 0, 0, 8],
+    ["priced", 0, 8, 6],
+    ["epoch", 0, 14, 6],
+    ["seats", 0, 20, 2],
+  ],
 };
 
 // The largest code a contract may have (EIP-170).
@@ -55,6 +69,28 @@ if (complaints.length > 0) {
 }
 
 const wrong = [];
+
+/** Compares where solc puts things with where they are promised to be. */
+function checkLayout({ storage, types }) {
+  const compare = (want, members, where) => {
+    for (const [label, slot, offset, bytes] of want) {
+      const found = members.find((member) => member.label === label);
+      const got = found && [Number(found.slot), found.offset, Number(types[found.type].numberOfBytes)];
+      if (`${got}` !== `${[slot, offset, bytes]}`) {
+        wrong.push(`${where}.${label} is at ${got} (slot, offset, bytes), promised is ${[slot, offset, bytes]}`);
+      }
+    }
+  };
+  compare(registryLayout.variables, storage, "Registry");
+  const mapping = types[storage.find(({ label }) => label === "_settlements")?.type];
+  const settlement = types[mapping?.value];
+  compare(registryLayout.settlement, settlement?.members ?? [], "Settlement");
+  if (settlement?.numberOfBytes !== "32" || types[mapping.key].numberOfBytes !== "32") {
+    wrong.push("a settlement is one slot, under a key of 32 bytes");
+  }
+}
+checkLayout(output.contracts["src/Registry.sol"].Registry.storageLayout);
+
 const made = new Set();
 mkdirSync(join(root, "artifacts"), { recursive: true });
 for (const [source, name] of contracts) {

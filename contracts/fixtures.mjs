@@ -1,12 +1,14 @@
 #!/usr/bin/env node
 // Writes test/fixtures: what the contracts must accept, made by another implementation (noble, and the recorded
-// answers of a node in ../vectors). `--check` compares instead.
+// answers of a node in ../vectors), and mutations of certificates, which they must refuse. `--check` compares
+// instead, and writes only cache/mutations.txt.
 
 import { bls12_381 as bls } from "@noble/curves/bls12-381";
 import { expand, extract } from "@noble/hashes/hkdf";
 import { sha256 } from "@noble/hashes/sha2";
-import { readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { ascii, concat, decodeRlp, encodeRlp, fromHex, keccak, toHex, u64, varint } from "../scripts/verify/bytes.mjs";
+import { COUNT, callOf, digestOf, isSame, mutate, pointsFor } from "./mutations.mjs";
 
 const DST = "BLS_SIG_BLS12381G1_XMD:SHA-256_SSWU_RO_POP_";
 const DST_POP = "BLS_POP_BLS12381G1_XMD:SHA-256_SSWU_RO_POP_";
@@ -276,6 +278,37 @@ function recorded() {
   };
 }
 
+/** The certificates that ../vectors/finality.json holds, as a mutation takes them. */
+function certificates() {
+  const { answers } = JSON.parse(readFileSync(new URL("../vectors/finality.json", import.meta.url)));
+  const found = Object.values(answers).flatMap((answer) => {
+    if (!answer.lane) return [];
+    const { certificate, header } = answer.lane;
+    const rlp = fromHex(certificate.descendants.at(-1) ?? header);
+    const { view, parent_view, bitmap, signature } = certificate;
+    return [{ header: rlp, view: BigInt(view), parentView: BigInt(parent_view), bitmap: fromHex(bitmap), signature: fromHex(signature) }];
+  });
+  return found.filter((one, i) => found.findIndex((other) => isSame(one, other)) === i);
+}
+
+/** What both clients must refuse: see mutations.mjs. The calls of the contract are too many to be committed. */
+function mutations() {
+  const bases = certificates();
+  const { seats, chainId, seatsHash } = recorded();
+  const points = pointsFor(bases, seats.map(({ secret }) => BigInt(secret)), BigInt(chainId), seatsHash);
+  const selector = keccak(ascii("update(bytes,uint64,uint64,(bytes32,bytes32,bytes32,bytes32),bytes)")).slice(2, 10);
+  const lines = Array.from({ length: COUNT }, (_, i) => {
+    const made = mutate(i, bases, points);
+    if (bases.some((base) => isSame(base, made))) throw new Error(`mutation ${i} changes nothing`);
+    return callOf(made, bases[0], selector);
+  });
+  const cache = new URL("cache/", import.meta.url);
+  mkdirSync(cache, { recursive: true });
+  writeFileSync(new URL("mutations.txt", cache), [...bases.map((base) => callOf(base, base, selector)), ...lines].join("\n") + "\n");
+  const about = "Points in place of signatures, and the digest of all mutations: see contracts/mutations.mjs.";
+  return { about, count: COUNT, certificates: bases.length, digest: digestOf(bases, points), points };
+}
+
 /** Possession of the recorded keys, and of one more, for the registry and the owner of the tests. */
 function possession() {
   const registry = "0x00000000000000000000000000000000000c0f1e";
@@ -314,12 +347,13 @@ function validators() {
 
 const check = process.argv.includes("--check");
 const files = { bls: { hashes: hashes(), keys: keys(), votes: votes(), possession: possession() }, tries: tries(), history: history(), recorded: recorded(), validators: validators() };
-for (const [name, content] of Object.entries(files)) {
-  const file = new URL(`test/fixtures/${name}.json`, import.meta.url);
+const places = Object.entries(files).map(([name, content]) => [`test/fixtures/${name}.json`, content]);
+for (const [name, content] of [...places, ["../vectors/mutations.json", mutations()]]) {
+  const file = new URL(name, import.meta.url);
   const text = `${JSON.stringify(content, null, 1)}\n`;
   if (!check) writeFileSync(file, text);
   else if (readFileSync(file, "utf8") !== text) {
-    console.error(`test/fixtures/${name}.json is not what fixtures.mjs makes`);
+    console.error(`${name} is not what fixtures.mjs makes`);
     process.exit(1);
   }
 }

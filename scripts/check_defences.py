@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Every row of docs/defences.md names tests that exist.
 
-The last cell of a row holds names in backticks, separated by commas: `crate::test_function`, or
-`e2e/script.mjs`, or `verify/script`. Prints every name that leads nowhere, and every row that names nothing, and exits 1
+The last cell of a row holds names in backticks, separated by commas: `crate::test_function`,
+`contracts::test_function` for Solidity, or `e2e/script.mjs`, or `verify/script`. Prints every name that leads nowhere, and every row that names nothing, and exits 1
 if there is one.
 """
 import pathlib
@@ -16,12 +16,20 @@ DOCUMENT = ROOT / "docs/defences.md"
 TEST = re.compile(
     r"#\[(?:\w+::)*test[^\]]*\]\s*(?:#\[[^\]]*\]\s*)*(?:async\s+)?fn\s+(\w+)", re.MULTILINE
 )
+# Tests and invariants that forge runs.
+SOLIDITY = re.compile(r"function ((?:test|invariant)_\w+)\(")
 ROW = re.compile(r"^\|(?!\s*[-:])(.+)\|\s*$")
 NAME = re.compile(r"`([^`]+)`")
 
 
 def tests_of(crate: pathlib.Path) -> set[str]:
     return {name for file in crate.rglob("*.rs") for name in TEST.findall(file.read_text())}
+
+
+def solidity_tests() -> set[str]:
+    files = (ROOT / "contracts/test").glob("*.t.sol")
+    named = {name for file in files for name in SOLIDITY.findall(file.read_text())}
+    return {name.removeprefix("test_") for name in named}
 
 
 def exists(name: str, known: dict[str, set[str]]) -> bool:
@@ -33,6 +41,7 @@ def exists(name: str, known: dict[str, set[str]]) -> bool:
 
 def main() -> int:
     known = {crate.name: tests_of(crate) for crate in (ROOT / "crates").iterdir() if crate.is_dir()}
+    known["contracts"] = solidity_tests()
     wrong, rows, named = [], 0, set()
     in_table = False
     for number, line in enumerate(DOCUMENT.read_text().splitlines(), 1):

@@ -13,6 +13,33 @@ import {SeatTable} from "./libraries/SeatTable.sol";
 import {Trie} from "./libraries/Trie.sol";
 import {VoteKind, Votes} from "./libraries/Votes.sol";
 
+/// @dev The header that last renewed trust, and where the seats are, in one word: from the lowest bit, the height
+/// (48 bits), its time in seconds, but never ahead of this chain's (40), whether the client stopped (8), and the table
+/// of seats, zero before the start (160). (A struct would be read field by field.)
+type Renewal is uint256;
+
+using {heightOf, timeOf, isStopped, tableOf, stop} for Renewal global;
+
+function heightOf(Renewal last) pure returns (uint256) {
+    return uint48(Renewal.unwrap(last));
+}
+
+function timeOf(Renewal last) pure returns (uint256) {
+    return uint40(Renewal.unwrap(last) >> 48);
+}
+
+function isStopped(Renewal last) pure returns (bool) {
+    return uint8(Renewal.unwrap(last) >> 88) != 0;
+}
+
+function tableOf(Renewal last) pure returns (address) {
+    return address(uint160(Renewal.unwrap(last) >> 96));
+}
+
+function stop(Renewal last) pure returns (Renewal) {
+    return Renewal.wrap(Renewal.unwrap(last) | (1 << 88));
+}
+
 /// @title Cortado's finality, checked by Ethereum itself (R2, R4, R23)
 /// @notice Holds hashes of final headers and follows the seat sets that finalise them. A certificate is a quorum
 /// of the present seats; its header names the seats of the next term. Nobody is trusted and nobody can change
@@ -26,14 +53,9 @@ import {VoteKind, Votes} from "./libraries/Votes.sol";
 contract LightClient is ILightClient {
     using SeatTable for bytes;
 
-    /// @dev The header that last renewed trust, in one slot with where the seats are.
-    struct Renewal {
-        uint48 height;
-        // Its time in seconds, but never ahead of this chain's.
-        uint40 time;
-        bool stopped;
-        // The table of seats; zero before the start.
-        address table;
+    /// @dev One word, so that its place is computed once.
+    struct Stored {
+        HeaderHash hash;
     }
 
     /// @dev Trust is renewed in steps of this part of it: a write that most updates need not pay.
@@ -49,7 +71,7 @@ contract LightClient is ILightClient {
     HeaderHash public immutable ANCHOR;
 
     Renewal private _renewal;
-    mapping(Height height => HeaderHash hash) private _headers;
+    mapping(Height height => Stored) private _headers;
 
     /// @param registry The contract whose pages hold the keys of seats.
     /// @param chainId The Cortado chain.
@@ -63,15 +85,14 @@ contract LightClient is ILightClient {
     /// @param header RLP of the anchor.
     /// @param seats Where the seats stand that finalise what follows it.
     function start(bytes calldata header, SeatList calldata seats) external {
-        require(_renewal.table == address(0), AlreadyStarted());
+        require(_renewal.tableOf() == address(0), AlreadyStarted());
         HeaderHash hash = HeaderCodec.hashOf(header);
         require(hash == ANCHOR, WrongAnchor(hash, ANCHOR));
-        Header memory decoded = HeaderCodec.decode(header);
-        require(decoded.chainId == CHAIN_ID, WrongChain(decoded.chainId, CHAIN_ID));
-        _headers[decoded.height] = hash;
-        bytes memory none;
-        _renewal = _renewed(decoded, 0, _install(decoded, seats, none));
-        emit Started(decoded.height, hash, decoded.nextSeatsHash);
+        Header decoded = HeaderCodec.decode(header);
+        require(decoded.chainId() == CHAIN_ID, WrongChain(decoded.chainId(), CHAIN_ID));
+        _headers[decoded.height()].hash = hash;
+        _renewal = _renewed(decoded, 0, _install(decoded, seats, ""));
+        emit Started(decoded.height(), hash, decoded.nextSeatsHash());
     }
 
     /// @inheritdoc ILightClient
@@ -82,11 +103,11 @@ contract LightClient is ILightClient {
         G1Point calldata signature,
         bytes calldata bitmap
     ) external {
-        (Header memory decoded, Renewal memory last,) = _accept(header, view_, parentView, signature, bitmap);
-        if (last.stopped || Height.unwrap(decoded.height) <= last.height) return;
-        require(decoded.nextSeatsHash == decoded.seatsHash, SeatsMissing(decoded.nextSeatsHash));
-        if (decoded.timestampMs / 1000 >= last.time + TRUST_MS / RENEWALS / 1000) {
-            _renewal = _renewed(decoded, last.time, last.table);
+        (Header decoded, Renewal last,) = _accept(header, view_, parentView, signature, bitmap);
+        if (last.isStopped() || Height.unwrap(decoded.height()) <= last.heightOf()) return;
+        require(decoded.nextSeatsHash() == decoded.seatsHash(), SeatsMissing(decoded.nextSeatsHash()));
+        if (decoded.timestampMs() / 1000 >= last.timeOf() + TRUST_MS / RENEWALS / 1000) {
+            _renewal = _renewed(decoded, last.timeOf(), last.tableOf());
         }
     }
 
@@ -99,35 +120,37 @@ contract LightClient is ILightClient {
         bytes calldata bitmap,
         SeatList calldata seats
     ) external {
-        (Header memory decoded, Renewal memory last, bytes memory before) =
+        (Header decoded, Renewal last, bytes memory before) =
             _accept(header, view_, parentView, signature, bitmap);
-        bool newest = !last.stopped && Height.unwrap(decoded.height) > last.height;
-        require(newest && decoded.nextSeatsHash != decoded.seatsHash, SeatsUnchanged(decoded.nextSeatsHash));
-        _renewal = _renewed(decoded, last.time, _install(decoded, seats, before));
+        bool newest = !last.isStopped() && Height.unwrap(decoded.height()) > last.heightOf();
+        require(
+            newest && decoded.nextSeatsHash() != decoded.seatsHash(), SeatsUnchanged(decoded.nextSeatsHash())
+        );
+        _renewal = _renewed(decoded, last.timeOf(), _install(decoded, seats, before));
     }
 
     /// @inheritdoc ILightClient
     function renewal() external view returns (Height height, uint64 time, address table, bool stopped) {
-        Renewal memory last = _renewal;
-        return (Height.wrap(last.height), last.time, last.table, last.stopped);
+        Renewal last = _renewal;
+        return (Height.wrap(uint64(last.heightOf())), uint64(last.timeOf()), last.tableOf(), last.isStopped());
     }
 
     /// @inheritdoc ILightClient
     function headerAt(Height height) external view returns (HeaderHash) {
-        return _headers[height];
+        return _headers[height].hash;
     }
 
     /// @inheritdoc ILightClient
     function isFinal(bytes calldata header) external view returns (bool) {
-        Header memory decoded = HeaderCodec.decode(header);
-        return !_renewal.stopped && _headers[decoded.height] == HeaderCodec.hashOf(header);
+        Header decoded = HeaderCodec.decode(header);
+        return !_renewal.isStopped() && _headers[decoded.height()].hash == HeaderCodec.hashOf(header);
     }
 
     /// @inheritdoc ILightClient
     function verifyHeader(Ancestry calldata ancestry) external view returns (HeaderHash hash, Height height) {
-        Header memory header;
+        Header header;
         (hash, header) = _final(ancestry);
-        height = header.height;
+        height = header.height();
     }
 
     /// @inheritdoc ILightClient
@@ -136,9 +159,9 @@ contract LightClient is ILightClient {
         view
         returns (bool, bytes memory)
     {
-        (, Header memory header) = _final(ancestry);
+        (, Header header) = _final(ancestry);
         bytes32 key = keccak256(abi.encodePacked(kind, id));
-        return Trie.get(header.stateRoot, abi.encodePacked(key), proof);
+        return Trie.get(header.stateRoot(), abi.encodePacked(key), proof);
     }
 
     /// @inheritdoc ILightClient
@@ -170,87 +193,85 @@ contract LightClient is ILightClient {
         View parentView,
         G1Point calldata signature,
         bytes calldata bitmap
-    ) private returns (Header memory header, Renewal memory last, bytes memory seats) {
+    ) private returns (Header header, Renewal last, bytes memory seats) {
         last = _renewal;
-        require(last.table != address(0), NotStarted());
-        require(!last.stopped, ClientStopped());
+        require(last.tableOf() != address(0), NotStarted());
+        require(!last.isStopped(), ClientStopped());
         require(
-            block.timestamp * 1000 <= uint256(last.time) * 1000 + TRUST_MS,
-            TrustExpired(last.time, TRUST_MS, block.timestamp)
+            block.timestamp * 1000 <= last.timeOf() * 1000 + TRUST_MS,
+            TrustExpired(uint64(last.timeOf()), TRUST_MS, block.timestamp)
         );
         HeaderHash hash = HeaderCodec.hashOf(rlp);
         header = HeaderCodec.decode(rlp);
-        HeaderHash stored = _headers[header.height];
-        require(stored != hash, AlreadyStored(header.height, hash));
-        require(header.chainId == CHAIN_ID, WrongChain(header.chainId, CHAIN_ID));
-        seats = SeatTable.load(last.table);
-        require(header.seatsHash == seats.seatsHash(), StaleSeats(header.seatsHash, seats.seatsHash()));
+        Stored storage slot = _headers[header.height()];
+        HeaderHash stored = slot.hash;
+        require(stored != hash, AlreadyStored(header.height(), hash));
+        require(header.chainId() == CHAIN_ID, WrongChain(header.chainId(), CHAIN_ID));
+        seats = SeatTable.load(last.tableOf());
+        require(header.seatsHash() == seats.seatsHash(), StaleSeats(header.seatsHash(), seats.seatsHash()));
         Term first = seats.firstTerm();
-        require(Term.unwrap(header.term) >= Term.unwrap(first), WrongTerm(header.term, first));
+        require(Term.unwrap(header.term()) >= Term.unwrap(first), WrongTerm(header.term(), first));
 
         bytes memory message = Votes.message(
-            CHAIN_ID, header.seatsHash, VoteKind.Finalize, header.term, view_, parentView, hash
+            CHAIN_ID, header.seatsHash(), VoteKind.Finalize, header.term(), view_, parentView, hash
         );
-        Bls.verify(seats.signersKey(REGISTRY, bitmap), message, Bls.DOMAIN_VOTE, signature);
+        Bls.verifyMinus(seats.minusSigners(REGISTRY, bitmap), message, Bls.DOMAIN_VOTE, signature);
 
         if (HeaderHash.unwrap(stored) != 0) {
-            _renewal.stopped = true;
-            last.stopped = true;
-            emit Stopped(header.height, stored, hash);
+            last = last.stop();
+            _renewal = last;
+            emit Stopped(header.height(), stored, hash);
         } else {
-            _headers[header.height] = hash;
-            emit HeaderStored(header.height, hash);
+            slot.hash = hash;
+            emit HeaderStored(header.height(), hash);
         }
     }
 
     /// @dev Writes the table of the seats that `header` names for the next term.
-    function _install(Header memory header, SeatList calldata seats, bytes memory before)
+    function _install(Header header, SeatList calldata seats, bytes memory before)
         private
         returns (address table)
     {
-        bool changed = header.nextSeatsHash != header.seatsHash;
-        Term first = Term.wrap(Term.unwrap(header.term) + (changed ? 1 : 0));
-        bytes memory content = SeatTable.build(REGISTRY, seats, header.nextSeatsHash, first, before);
+        bool changed = header.nextSeatsHash() != header.seatsHash();
+        Term first = Term.wrap(Term.unwrap(header.term()) + (changed ? 1 : 0));
+        bytes memory content = SeatTable.build(REGISTRY, seats, header.nextSeatsHash(), first, before);
         table = SSTORE2.write(content);
-        emit SeatsChanged(first, header.nextSeatsHash, content.seatCount(), table);
+        emit SeatsChanged(first, header.nextSeatsHash(), content.seatCount(), table);
     }
 
     /// @dev Trust from the time of `header` on. One from the future would prolong it.
-    function _renewed(Header memory header, uint40 before, address table)
-        private
-        view
-        returns (Renewal memory)
-    {
-        uint256 time = header.timestampMs / 1000;
+    function _renewed(Header header, uint256 before, address table) private view returns (Renewal) {
+        uint256 time = header.timestampMs() / 1000;
         if (time > block.timestamp) time = block.timestamp;
         if (time < before) time = before;
-        return Renewal(uint48(Height.unwrap(header.height)), uint40(time), false, table);
+        uint256 height = uint48(Height.unwrap(header.height()));
+        return Renewal.wrap(height | (time << 48) | (uint256(uint160(table)) << 96));
     }
 
     /// @dev The header of `ancestry`, shown to be final.
-    function _final(Ancestry calldata ancestry) private view returns (HeaderHash hash, Header memory header) {
-        require(!_renewal.stopped, ClientStopped());
+    function _final(Ancestry calldata ancestry) private view returns (HeaderHash hash, Header header) {
+        require(!_renewal.isStopped(), ClientStopped());
         hash = HeaderCodec.hashOf(ancestry.header);
         header = HeaderCodec.decode(ancestry.header);
-        (HeaderHash last, Height height) = (hash, header.height);
+        (HeaderHash last, Height height) = (hash, header.height());
         for (uint256 i = 0; i < ancestry.descendants.length; ++i) {
-            Header memory child = HeaderCodec.decode(ancestry.descendants[i]);
-            require(child.parent == last, NotAChild(i, child.parent, last));
-            (last, height) = (HeaderCodec.hashOf(ancestry.descendants[i]), child.height);
+            Header child = HeaderCodec.decode(ancestry.descendants[i]);
+            require(child.parent() == last, NotAChild(i, child.parent(), last));
+            (last, height) = (HeaderCodec.hashOf(ancestry.descendants[i]), child.height());
         }
         if (ancestry.anchor.length != 0) {
-            Header memory anchor = HeaderCodec.decode(ancestry.anchor);
+            Header anchor = HeaderCodec.decode(ancestry.anchor);
             History.verify(
-                anchor.historyRoot,
-                Height.unwrap(anchor.height),
+                anchor.historyRoot(),
+                Height.unwrap(anchor.height()),
                 Height.unwrap(height),
                 last,
                 ancestry.siblings,
                 ancestry.peaks
             );
-            (last, height) = (HeaderCodec.hashOf(ancestry.anchor), anchor.height);
+            (last, height) = (HeaderCodec.hashOf(ancestry.anchor), anchor.height());
         }
-        require(_headers[height] == last, NotFinal(height, last));
+        require(_headers[height].hash == last, NotFinal(height, last));
     }
 
     function _laneBlock(Ancestry calldata ancestry, uint256 position, bytes[] calldata proof)
@@ -258,8 +279,8 @@ contract LightClient is ILightClient {
         view
         returns (bytes32, LaneBlock memory)
     {
-        (, Header memory header) = _final(ancestry);
-        (bool present, bytes memory entry) = Trie.get(header.lanesRoot, LibRLP.encode(position), proof);
+        (, Header header) = _final(ancestry);
+        (bool present, bytes memory entry) = Trie.get(header.lanesRoot(), LibRLP.encode(position), proof);
         require(present, Lanes.MalformedLane());
         LaneBlock memory lane = Lanes.decode(entry);
         return (Lanes.hashOf(lane), lane);

@@ -29,6 +29,10 @@ import {SeatTable} from "./libraries/SeatTable.sol";
 /// - The balance is the sum of all bonded and unbonding ether.
 /// - Ether that left could be confiscated until `UNBONDING_SECONDS` after the epoch in which it last counted.
 /// - A key has one owner for ever, and its possession was proved.
+///
+/// Where the newest settlement stands in storage is part of the interface, for those that read it by proof of
+/// storage: `latest` is slot 1; the settlement of seats hash `h` is slot `keccak256(h ‖ uint256(10))`, with, from the
+/// lowest bit, `price` (64 bits), `priced` (48), `epoch` (48) and `seats` (16), the rest zero. `build.mjs` checks it.
 contract Registry is IRegistry, ReentrancyGuardTransient {
     /// @notice An operator.
     /// @param owner Who acts for it, and where its restaked stake is.
@@ -77,7 +81,7 @@ contract Registry is IRegistry, ReentrancyGuardTransient {
     uint32 public pageCount;
     // When seats were last settled, plus one.
     uint48 private _settledEpoch;
-    /// @notice The newest settled seats.
+    /// @notice The newest settled seats; zero before there are any. Slot 1.
     SeatsHash public latest;
 
     mapping(OperatorId operator => Operator) private _operators;
@@ -90,6 +94,7 @@ contract Registry is IRegistry, ReentrancyGuardTransient {
     mapping(address signer => OperatorId) public signerOf;
     mapping(bytes32 keyHash => KeyState) private _keys;
     mapping(bytes32 identity => bool) private _identities;
+    // Slot 10: see above.
     mapping(SeatsHash seats => Settlement) private _settlements;
 
     modifier onlyOwner(OperatorId operator) {
@@ -257,7 +262,8 @@ contract Registry is IRegistry, ReentrancyGuardTransient {
         (uint256[] memory stakes, uint256[] memory keys) = _counted(epoch);
         uint256[] memory seats = _seatsOf(list, epoch, stakes.length);
         Divisor.check(stakes, keys, seats, Gwei.unwrap(price), Gwei.unwrap(MIN_SEAT), SEATS_MAX);
-        (SeatsHash hash, uint256 count) = SeatPages.hashOf(address(this), list);
+        (SeatsHash hash, uint256 count,) =
+            SeatPages.hashOf(SeatPages.addresses(address(this), list), list.entries);
         require(count >= SeatTable.SEATS_MIN, SeatTable.SeatCount(count));
 
         // The same seats may have been dearer before, in votes that can still be accused.
@@ -322,7 +328,7 @@ contract Registry is IRegistry, ReentrancyGuardTransient {
     /// and the key, so that nobody registers another's key or an aggregate that cancels others.
     function possessionMessage(address owner, bytes memory compressedKey) public view returns (bytes memory) {
         bytes memory namespace = abi.encodePacked("CORTADO_POP", CHAIN_ID, address(this), owner);
-        return abi.encodePacked(uint8(namespace.length), namespace, compressedKey);
+        return bytes.concat(bytes1(uint8(namespace.length)), namespace, compressedKey);
     }
 
     /// @notice What a proposer's key must sign to be an operator's.

@@ -183,10 +183,9 @@ contract Slasher is ReentrancyGuardTransient {
             || (vote.kind == VoteKind.Notarize && vote.payload != found.payload);
         require(sameView && excuses, NoExcuse(vote.kind, vote.payload));
 
-        bytes memory none;
-        bytes memory table = SeatTable.build(address(REGISTRY), list, found.seats, found.term, none);
+        bytes memory table = SeatTable.build(address(REGISTRY), list, found.seats, found.term, "");
         bytes memory message = Votes.message(REGISTRY.CHAIN_ID(), found.seats, vote);
-        Bls.verify(table.signersKey(address(REGISTRY), bitmap), message, Bls.DOMAIN_VOTE, signature);
+        Bls.verifyMinus(table.minusSigners(address(REGISTRY), bitmap), message, Bls.DOMAIN_VOTE, signature);
 
         if (vote.kind == VoteKind.Nullify) _nullified[_viewId(found.seats, vote)] = true;
         delete accusations[id];
@@ -257,12 +256,12 @@ contract Slasher is ReentrancyGuardTransient {
             require(hash == votes[i].payload, WrongHeader(hash, votes[i].payload));
         }
         require(votes[0].payload != votes[1].payload, NoConflict());
-        Height first = HeaderCodec.decode(headers[0]).height;
-        Header memory second = HeaderCodec.decode(headers[1]);
-        if (!(second.height > first)) return;
+        Height first = HeaderCodec.decode(headers[0]).height();
+        Header second = HeaderCodec.decode(headers[1]);
+        if (!(second.height() > first)) return;
         require(other != votes[0].payload, Descends(other));
         History.verify(
-            second.historyRoot, Height.unwrap(second.height), Height.unwrap(first), other, siblings, peaks
+            second.historyRoot(), Height.unwrap(second.height()), Height.unwrap(first), other, siblings, peaks
         );
     }
 

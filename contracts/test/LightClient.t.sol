@@ -117,6 +117,27 @@ contract LightClientTest is LightClientBase {
         send(rlp, 5, signature, bitmap);
     }
 
+    function test_negatedDoubledAndRepeatedSignaturesAreRefused() public {
+        TestHeader memory header = headerOn(seatsHash, 5);
+        (bytes memory rlp, G1Point memory signature, bytes memory bitmap) = certify(header, seats, 0);
+        uint256 sum = secretSum(seats, 0);
+        bytes memory message = finalize(header, keccak256(rlp));
+        G1Point memory other = sign(ORDER - sum, message);
+        vm.expectRevert(Bls.WrongSignature.selector);
+        send(rlp, 5, other, bitmap);
+        other = sign(addmod(sum, sum, ORDER), message);
+        vm.expectRevert(Bls.WrongSignature.selector);
+        send(rlp, 5, other, bitmap);
+        // One seat's signature twice, in the place of one that is absent.
+        sum = addmod(secretSum(seats, 1), seats[1].secret, ORDER);
+        other = sign(sum, message);
+        vm.expectRevert(Bls.WrongSignature.selector);
+        send(rlp, 5, other, bitmap);
+        send(rlp, 5, signature, bitmap);
+        vm.expectPartialRevert(ILightClient.AlreadyStored.selector);
+        send(rlp, 5, signature, bitmap);
+    }
+
     function test_headerOfAnotherChainIsRefused() public {
         TestHeader memory header = headerOn(seatsHash, 5);
         header.chainId = CHAIN + 1;

@@ -32,10 +32,12 @@ interface Vm {
         returns (bytes[] memory);
     function parseJsonUint(string calldata json, string calldata key) external pure returns (uint256);
     function keyExistsJson(string calldata json, string calldata key) external view returns (bool);
+    function parseBytes(string calldata text) external pure returns (bytes memory);
     function prank(address who) external;
     function startPrank(address who) external;
     function stopPrank() external;
     function readFile(string calldata path) external view returns (string memory);
+    function readLine(string calldata path) external view returns (string memory);
     function recordLogs() external;
     function setNonce(address who, uint64 nonce) external;
     function sign(uint256 secret, bytes32 digest) external pure returns (uint8 v, bytes32 r, bytes32 s);

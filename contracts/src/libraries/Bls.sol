@@ -23,11 +23,14 @@ library Bls {
     /// @dev The other 11 bytes of both, and the length, which RFC 9380 appends.
     bytes32 private constant DOMAIN_TAIL = "SWU_RO_POP_\x2b";
 
-    uint256 private constant MODEXP = 0x05;
     uint256 private constant SHA256 = 0x02;
     uint256 private constant G1_ADD = 0x0b;
     uint256 private constant PAIRING = 0x0f;
     uint256 private constant MAP_FP_TO_G1 = 0x10;
+
+    /// @dev Where in the pairs the hashed message and the key are.
+    uint256 private constant HASH_AT = 384;
+    uint256 private constant KEY_AT = 512;
 
     /// @dev The field's modulus, 48 bytes, as EIP-2537 pads it.
     uint256 private constant P_HIGH = 0x1a0111ea397fe69a4b1ba7b6434bacd7;
@@ -41,23 +44,40 @@ library Bls {
         internal
         view
     {
-        bytes memory pairs = _pairs(key, signature);
-        hashToG1(message, domain, _hashSlot(pairs));
+        uint256 pos = _at(key);
+        require(!isInfinity(pos), InfinityKey());
+        uint256 pairs = _pairs(pos, signature);
+        negateAt(pairs + KEY_AT);
+        hashToG1(message, domain, pairs + HASH_AT);
+        _check(pairs);
+    }
+
+    /// @notice As `verify`, with minus the key, at a place in memory. Infinity has no signature but infinity, which
+    /// is refused.
+    function verifyMinus(uint256 minusKey, bytes memory message, bytes32 domain, G1Point calldata signature)
+        internal
+        view
+    {
+        uint256 pairs = _pairs(minusKey, signature);
+        hashToG1(message, domain, pairs + HASH_AT);
         _check(pairs);
     }
 
     /// @notice Reverts unless `signature` is the sum of `key`'s signatures over both messages.
     /// @dev This is the `AggregateVerify` of the IETF draft for two messages under one key. A sum of two
     /// signatures cannot be made without having both, as the messages differ.
+    /// @param key Where in memory the key is.
     function verifyBoth(
-        G2Point memory key,
+        uint256 key,
         bytes memory first,
         bytes memory second,
         bytes32 domain,
         G1Point calldata signature
     ) internal view {
-        bytes memory pairs = _pairs(key, signature);
-        uint256 slot = _hashSlot(pairs);
+        require(!isInfinity(key), InfinityKey());
+        uint256 pairs = _pairs(key, signature);
+        negateAt(pairs + KEY_AT);
+        uint256 slot = pairs + HASH_AT;
         bytes memory sum = new bytes(256);
         uint256 pos;
         assembly ("memory-safe") {
@@ -75,6 +95,11 @@ library Bls {
 
     /// @notice Replaces `point` by its inverse. Infinity is its own.
     function negate(G2Point memory point) internal pure {
+        negateAt(_at(point));
+    }
+
+    /// @notice As `negate`, of the point at a place in memory.
+    function negateAt(uint256 point) internal pure {
         assembly ("memory-safe") {
             function flip(pos) {
                 let high := mload(pos)
@@ -89,8 +114,8 @@ library Bls {
         }
     }
 
-    /// @notice Whether the point is infinity.
-    function isInfinity(G2Point memory point) internal pure returns (bool zero) {
+    /// @notice Whether the point at a place in memory is infinity.
+    function isInfinity(uint256 point) internal pure returns (bool zero) {
         assembly ("memory-safe") {
             let bits := or(mload(point), mload(add(point, 0x20)))
             bits := or(bits, or(mload(add(point, 0x40)), mload(add(point, 0x60))))
@@ -102,7 +127,7 @@ library Bls {
 
     /// @notice The compressed form: x with c1 first, and flags in the top three bits.
     function compress(G2Point memory point) internal pure returns (bytes memory out) {
-        require(!isInfinity(point), InfinityKey());
+        require(!isInfinity(_at(point)), InfinityKey());
         out = new bytes(96);
         assembly ("memory-safe") {
             function above(high, low) -> yes {
@@ -121,16 +146,21 @@ library Bls {
         }
     }
 
-    /// @dev Room for both pairs, with the signature, minus the generator of G2, and the key in place.
-    function _pairs(G2Point memory key, G1Point calldata signature) private pure returns (bytes memory out) {
+    /// @dev Where in memory a point is.
+    function _at(G2Point memory point) private pure returns (uint256 pos) {
+        assembly ("memory-safe") {
+            pos := point
+        }
+    }
+
+    /// @dev Room for both pairs, with the signature, the generator of G2, and minus the key in place.
+    function _pairs(uint256 key, G1Point calldata signature) private pure returns (uint256 out) {
         require(
             (signature.xHigh | signature.xLow | signature.yHigh | signature.yLow) != 0, InfinitySignature()
         );
-        require(!isInfinity(key), InfinityKey());
         assembly ("memory-safe") {
             out := mload(0x40)
-            mstore(out, 768)
-            let pos := add(out, 0x20)
+            let pos := out
             mstore(0x40, add(pos, 768))
             calldatacopy(pos, signature, 128)
             pos := add(pos, 128)
@@ -138,27 +168,20 @@ library Bls {
             mstore(add(pos, 0x20), 0xc6e47ad4fa403b02b4510b647ae3d1770bac0326a805bbefd48056c8c121bdb8)
             mstore(add(pos, 0x40), 0x0000000000000000000000000000000013e02b6052719f607dacd3a088274f65)
             mstore(add(pos, 0x60), 0x596bd0d09920b61ab5da61bbdc7f5049334cf11213945d57e5ac7d055d042b7e)
-            mstore(add(pos, 0x80), 0x000000000000000000000000000000000d1b3cc2c7027888be51d9ef691d77bc)
-            mstore(add(pos, 0xa0), 0xb679afda66c73f17f9ee3837a55024f78c71363275a75d75d86bab79f74782aa)
-            mstore(add(pos, 0xc0), 0x0000000000000000000000000000000013fa4d4a0ad8b1ce186ed5061789213d)
-            mstore(add(pos, 0xe0), 0x993923066dddaf1040bc3ff59f825c78df74f2d75467e25e0f55f8a00fa030ed)
+            mstore(add(pos, 0x80), 0x000000000000000000000000000000000ce5d527727d6e118cc9cdc6da2e351a)
+            mstore(add(pos, 0xa0), 0xadfd9baa8cbdd3a76d429a695160d12c923ac9cc3baca289e193548608b82801)
+            mstore(add(pos, 0xc0), 0x000000000000000000000000000000000606c4a02ea734cc32acd2b02bc28b99)
+            mstore(add(pos, 0xe0), 0xcb3e287e85a763af267492ab572e99ab3f370d275cec1da1aaa9075ff05f79be)
             mcopy(add(pos, 384), key, 256)
         }
     }
 
-    /// @dev Where in the pairs the hashed message belongs.
-    function _hashSlot(bytes memory pairs) private pure returns (uint256 pos) {
-        assembly ("memory-safe") {
-            pos := add(pairs, 416)
-        }
-    }
-
-    /// @dev e(signature, −G2) · e(H(message), key) = 1.
-    function _check(bytes memory pairs) private view {
+    /// @dev e(signature, G2) · e(H(message), −key) = 1.
+    function _check(uint256 pairs) private view {
         bool ok;
         uint256 one;
         assembly ("memory-safe") {
-            ok := staticcall(gas(), PAIRING, add(pairs, 0x20), 768, 0, 32)
+            ok := staticcall(gas(), PAIRING, pairs, 768, 0, 32)
             one := mload(0)
         }
         require(ok, InvalidPoint());
@@ -196,23 +219,36 @@ library Bls {
                 before := mload(b)
             }
 
-            // Each half modulo p: modexp with lengths 64, 1 and 48, and exponent 1.
-            mstore(free, 64)
-            mstore(add(free, 32), 1)
-            mstore(add(free, 64), 48)
-            mstore8(add(free, 160), 1)
-            mstore(add(free, 161), shl(128, P_HIGH))
-            mstore(add(free, 177), P_LOW)
+            // Each half modulo p, to the curve.
             let point := add(free, 512)
-            let field := add(free, 224)
-            mstore(field, 0)
-            mcopy(add(free, 96), wide, 64)
-            ok := and(ok, staticcall(gas(), MODEXP, free, 209, add(field, 16), 48))
-            ok := and(ok, staticcall(gas(), MAP_FP_TO_G1, field, 64, point, 128))
-            mcopy(add(free, 96), add(wide, 64), 64)
-            ok := and(ok, staticcall(gas(), MODEXP, free, 209, add(field, 16), 48))
-            ok := and(ok, staticcall(gas(), MAP_FP_TO_G1, field, 64, add(point, 128), 128))
+            for { let i := 0 } lt(i, 2) { i := add(i, 1) } {
+                let half := add(wide, shl(6, i))
+                let high, low := reduce(mload(half), mload(add(half, 32)))
+                mstore(half, high)
+                mstore(add(half, 32), low)
+                ok := and(ok, staticcall(gas(), MAP_FP_TO_G1, half, 64, add(point, shl(7, i)), 128))
+            }
             ok := and(ok, staticcall(gas(), G1_ADD, point, 256, out, 128))
+
+            // A number of 512 bits modulo p, by division of its upper half: the quotient of the upper halves, with the
+            // divisor's rounded up, is never too large, and short by less than 2^8. (The precompile for powers costs
+            // three times as much.)
+            function reduce(high, low) -> high_, low_ {
+                high_ := high
+                low_ := low
+                for { let i := 0 } lt(i, 2) { i := add(i, 1) } {
+                    let quotient := div(high_, add(P_HIGH, 1))
+                    let upper := mulmod(quotient, P_LOW, not(0))
+                    let lower := mul(quotient, P_LOW)
+                    upper := add(sub(sub(upper, lower), lt(upper, lower)), mul(quotient, P_HIGH))
+                    high_ := sub(sub(high_, upper), lt(low_, lower))
+                    low_ := sub(low_, lower)
+                }
+                for {} or(gt(high_, P_HIGH), and(eq(high_, P_HIGH), iszero(lt(low_, P_LOW)))) {} {
+                    high_ := sub(sub(high_, P_HIGH), lt(low_, P_LOW))
+                    low_ := sub(low_, P_LOW)
+                }
+            }
         }
         require(ok, InvalidPoint());
     }

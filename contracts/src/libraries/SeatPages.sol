@@ -97,21 +97,41 @@ library SeatPages {
         }
     }
 
-    /// @notice Room for a sum of keys, which starts at infinity.
+    /// @notice Whether the entries at two places of two pages are the same seat.
+    function isSame(address a, uint256 placeA, address b, uint256 placeB) internal view returns (bool same) {
+        assembly ("memory-safe") {
+            let free := mload(0x40)
+            extcodecopy(a, free, add(1, mul(placeA, ENTRY_BYTES)), ENTRY_BYTES)
+            let first := keccak256(free, ENTRY_BYTES)
+            extcodecopy(b, free, add(1, mul(placeB, ENTRY_BYTES)), ENTRY_BYTES)
+            same := eq(first, keccak256(free, ENTRY_BYTES))
+        }
+    }
+
+    /// @notice Where the RLP of the seat after the one at `rlp` is.
+    function next(uint256 rlp) internal pure returns (uint256 after_) {
+        assembly ("memory-safe") {
+            after_ := add(rlp, add(2, byte(1, mload(rlp))))
+        }
+    }
+
+    /// @notice Room for a sum of keys, which starts at infinity: where it is in memory.
     /// @dev 256 bytes of sum, 256 of the key that is added to it, 197 of a raw entry.
-    function newSum() internal pure returns (bytes memory sum) {
-        sum = new bytes(709);
+    function newSum() internal pure returns (uint256 sum) {
+        assembly ("memory-safe") {
+            sum := mload(0x40)
+            mstore(0x40, add(sum, 736))
+            calldatacopy(sum, calldatasize(), 736)
+        }
     }
 
     /// @notice Adds the key at `place` of the page at `page` to `sum`, or subtracts it.
     /// @dev That there is an entry is the caller's to know; nothing reads as infinity.
-    function addKey(bytes memory sum, address page, uint256 place, bool subtract) internal view {
+    function addKey(uint256 sum, address page, uint256 place, bool subtract) internal view {
         bool ok;
-        G2Point memory key;
+        uint256 key = sum + 256;
         assembly ("memory-safe") {
-            let room := add(sum, 0x20)
-            key := add(room, 256)
-            let raw := add(room, 512)
+            let raw := add(sum, 512)
             extcodecopy(page, raw, add(add(1, KEY_AT), mul(place, ENTRY_BYTES)), 197)
             mcopy(add(key, 16), add(raw, 48), 48)
             mcopy(add(key, 80), raw, 48)
@@ -120,26 +140,17 @@ library SeatPages {
             mcopy(add(key, 144), add(raw, 101), 48)
             mcopy(add(key, 208), add(raw, 149), 48)
         }
-        if (subtract) Bls.negate(key);
+        if (subtract) Bls.negateAt(key);
         assembly ("memory-safe") {
-            let room := add(sum, 0x20)
-            ok := staticcall(gas(), 0x0d, room, 512, room, 256)
+            ok := staticcall(gas(), 0x0d, sum, 512, sum, 256)
         }
         require(ok, Bls.InvalidPoint());
     }
 
-    /// @notice The sum as a point. Shares memory with it.
-    function pointOf(bytes memory sum) internal pure returns (G2Point memory point) {
-        assembly ("memory-safe") {
-            point := add(sum, 0x20)
-        }
-    }
-
-    /// @notice The key at `place` of page number `page`.
-    function keyAt(address registry, uint256 page, uint256 place) internal view returns (G2Point memory) {
-        bytes memory sum = newSum();
-        addKey(sum, pageAddress(registry, page), place, false);
-        return pointOf(sum);
+    /// @notice Where in memory the key at `place` of page number `page` now is; infinity if there is none.
+    function keyAt(address registry, uint256 page, uint256 place) internal view returns (uint256 key) {
+        key = newSum();
+        addKey(key, pageAddress(registry, page), place, false);
     }
 
     /// @notice Addresses of the pages of a list, after a check of its shape.
@@ -160,20 +171,20 @@ library SeatPages {
     }
 
     /// @notice The seats hash of a list: keccak256 of the RLP list of its seats (R4), of all the entries.
+    /// @param pos Addresses of the pages, and `entries` as in the list.
     /// @return hash The hash.
     /// @return count How many seats.
-    function hashOf(address registry, SeatList calldata list)
+    /// @return start Where the RLP of the first seat is in memory; the others follow.
+    function hashOf(address[] memory pos, bytes calldata entries)
         internal
         view
-        returns (SeatsHash hash, uint256 count)
+        returns (SeatsHash hash, uint256 count, uint256 start)
     {
-        address[] memory pos = addresses(registry, list);
-        count = list.entries.length / 2;
-        bytes calldata entries = list.entries;
+        count = entries.length / 2;
         uint256 bad = type(uint256).max;
         assembly ("memory-safe") {
-            // Scratch: four bytes for the list's header, then the seats one after the other.
-            let start := add(mload(0x40), 32)
+            // A word for the list's header, then the seats one after the other.
+            start := add(mload(0x40), 32)
             let to := start
             let pages := mload(pos)
             for { let i := 0 } lt(i, count) { i := add(i, 1) } {
@@ -185,25 +196,20 @@ library SeatPages {
                 }
                 let from := add(1, mul(and(entry, 0xff), ENTRY_BYTES))
                 extcodecopy(mload(add(add(pos, 0x20), shl(5, page))), to, from, 138)
-                let head := shr(240, mload(to))
-                if iszero(eq(shr(8, head), 0xf8)) {
+                let first := shr(240, mload(to))
+                if iszero(eq(shr(8, first), 0xf8)) {
                     bad := entry
                     break
                 }
-                to := add(to, add(2, and(head, 0xff)))
+                to := add(to, add(2, and(first, 0xff)))
             }
             // A set's RLP is longer than 255 bytes; what is shorter hashes to no set.
             let size := sub(to, start)
-            switch gt(size, 0xffff)
-            case 0 {
-                mstore(sub(start, 32), or(shl(16, 0xf9), size))
-                start := sub(start, 3)
-            }
-            default {
-                mstore(sub(start, 32), or(shl(24, 0xfa), size))
-                start := sub(start, 4)
-            }
-            hash := keccak256(start, sub(to, start))
+            let wide := gt(size, 0xffff)
+            mstore(sub(start, 32), or(shl(add(16, shl(3, wide)), add(0xf9, wide)), size))
+            let head := add(3, wide)
+            hash := keccak256(sub(start, head), add(size, head))
+            mstore(0x40, and(add(to, 0x1f), not(0x1f)))
         }
         require(bad == type(uint256).max, NoEntry(bad >> 8, bad & 0xff));
     }

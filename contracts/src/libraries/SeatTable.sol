@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity 0.8.37;
 
-import {G2Point, SeatList, SeatsHash, Term} from "../types/Types.sol";
+import {LibBit} from "solady/utils/LibBit.sol";
+import {SeatList, SeatsHash, Term} from "../types/Types.sol";
 import {Bls} from "./Bls.sol";
 import {SeatPages} from "./SeatPages.sol";
 
 /// @title The seats of the present term, in the code of a contract
 /// @notice What an update needs, read by one copy: minus the sum of all keys, to which the keys of absent seats are
-/// added, and where these keys stand. What comes out, the other way round, is the key of those who signed.
+/// added, and where these keys stand. What comes out is minus the
+/// key of those who signed, as the check wants it.
 ///
 /// ```text
 ///   0  seats hash, 32          234  number of pages − 1, 1
@@ -16,8 +18,6 @@ import {SeatPages} from "./SeatPages.sol";
 /// 232  number of seats, 2
 /// ```
 library SeatTable {
-    using Bls for G2Point;
-
     /// @notice A set has `SEATS_MIN` to `SEATS_MAX` seats.
     error SeatCount(uint256 seats);
     /// @notice The list of seats does not hash to what the certified header names.
@@ -34,7 +34,7 @@ library SeatTable {
     uint256 private constant TERM_AT = 224;
     uint256 private constant COUNT_AT = 232;
     uint256 private constant PAGES_AT = 235;
-    /// @dev Of `SeatPages.newSum`, rounded up to words.
+    /// @dev Of `SeatPages.newSum`.
     uint256 private constant ROOM_BYTES = 736;
 
     /// @notice Seats that a certificate needs: `n − f`, `f` the largest number with `3f < n` (R2).
@@ -49,7 +49,8 @@ library SeatTable {
         view
         returns (bytes memory table)
     {
-        (SeatsHash got, uint256 count) = SeatPages.hashOf(registry, list);
+        address[] memory pos = SeatPages.addresses(registry, list);
+        (SeatsHash got, uint256 count, uint256 rlp) = SeatPages.hashOf(pos, list.entries);
         require(count >= SEATS_MIN && count <= SEATS_MAX, SeatCount(count));
         require(got == want, WrongSeats(got, want));
         table = abi.encodePacked(
@@ -61,12 +62,20 @@ library SeatTable {
             list.pages,
             list.entries
         );
-        bytes memory sum = before.length == 0 ? SeatPages.newSum() : _room(before);
-        before.length == 0 ? _subtractAll(sum, registry, list) : _addChanges(sum, registry, before, table);
+        uint256 sum = 0;
+        if (before.length == 0) {
+            sum = SeatPages.newSum();
+            for (uint256 i = 0; i < list.entries.length; i += 2) {
+                SeatPages.addKey(sum, pos[uint8(list.entries[i])], uint8(list.entries[i + 1]), true);
+            }
+        } else {
+            sum = _room(before);
+            _addChanges(sum, registry, before, table, pos, rlp);
+        }
         assembly ("memory-safe") {
             let to := add(table, add(0x20, SUM_AT))
             for { let i := 0 } lt(i, 4) { i := add(i, 1) } {
-                mcopy(add(to, mul(i, 48)), add(add(sum, 0x30), shl(6, i)), 48)
+                mcopy(add(to, mul(i, 48)), add(add(sum, 0x10), shl(6, i)), 48)
             }
         }
     }
@@ -110,184 +119,207 @@ library SeatTable {
         }
     }
 
-    /// @notice Sum of the keys whose bits are set: that of all, minus those of the absent.
+    /// @notice Minus the sum of the keys whose bits are set: minus that of all, plus those of the absent.
     /// @param bitmap One bit a seat, least significant bit first, `⌈n/8⌉` bytes, no bit at or past `n` (R2).
-    function signersKey(bytes memory table, address registry, bytes calldata bitmap)
+    /// @return room Where in memory the key is, as EIP-2537 has it.
+    function minusSigners(bytes memory table, address registry, bytes calldata bitmap)
         internal
         view
-        returns (G2Point memory key)
+        returns (uint256 room)
     {
         uint256 seats = seatCount(table);
-        _checkBitmap(bitmap, seats);
-        bytes memory room = _room(table);
-        uint256 missing;
+        room = _room(table);
+        uint256 missing = 0;
+        bool wrong = false;
+        assembly ("memory-safe") {
+            // Bits of the last byte past the last seat; the shift is 8 if there are none.
+            let size := shr(3, add(seats, 7))
+            let last := byte(0, calldataload(sub(add(bitmap.offset, size), 1)))
+            wrong := or(xor(bitmap.length, size), shr(sub(seats, shl(3, sub(size, 1))), last))
+        }
+        require(!wrong, WrongBitmap(bitmap.length, seats));
         unchecked {
             for (uint256 base = 0; base < seats; base += 256) {
-                uint256 absent = ~_word(bitmap, base >> 3);
-                if (seats - base < 256) absent &= (1 << (seats - base)) - 1;
-                if (absent != 0) missing += _addAbsent(table, registry, base, absent, room);
+                uint256 absent = _absent(bitmap, base, seats);
+                missing += LibBit.popCount(absent);
+                if (absent != 0) _addAbsent(table, registry, base, absent, room);
             }
             require(missing <= (seats - 1) / 3, BelowQuorum(seats - missing, quorum(seats)));
         }
-        // Minus all plus the absent, the other way round: those who signed.
-        key = SeatPages.pointOf(room);
-        key.negate();
     }
 
-    function _checkBitmap(bytes calldata bitmap, uint256 seats) private pure {
-        bool ok;
+    /// @dev The absent ones of the seats `base … base + 255`: seat `base + i` is bit `i ^ 7` from the top, as in the
+    /// bytes of the bitmap.
+    function _absent(bytes calldata bitmap, uint256 base, uint256 seats)
+        private
+        pure
+        returns (uint256 absent)
+    {
         assembly ("memory-safe") {
-            let size := shr(3, add(seats, 7))
-            // Bits of the last byte past the last seat; the shift is 8 if there are none.
-            let last := byte(0, calldataload(sub(add(bitmap.offset, size), 1)))
-            let used := sub(seats, shl(3, sub(size, 1)))
-            ok := and(eq(bitmap.length, size), iszero(shr(used, last)))
-        }
-        require(ok, WrongBitmap(bitmap.length, seats));
-    }
-
-    /// @dev 32 bytes of the bitmap as a number whose bit i is seat i's: bytes in reverse order.
-    function _word(bytes calldata bitmap, uint256 from) private pure returns (uint256 word) {
-        assembly ("memory-safe") {
-            function swap(value, mask, bits) -> swapped {
-                swapped := or(and(shr(bits, value), mask), shl(bits, and(value, mask)))
+            absent := not(calldataload(add(bitmap.offset, shr(3, base))))
+            let left := sub(seats, base)
+            if lt(left, 256) {
+                // Whole bytes, and the lower bits of the last one.
+                let whole := and(left, 0xf8)
+                let rest := shl(sub(248, whole), sub(shl(and(left, 7), 1), 1))
+                absent := and(absent, or(not(shr(whole, not(0))), rest))
             }
-            word := calldataload(add(bitmap.offset, from))
-            word := swap(word, 0x00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff, 8)
-            word := swap(word, 0x0000ffff0000ffff0000ffff0000ffff0000ffff0000ffff0000ffff0000ffff, 16)
-            word := swap(word, 0x00000000ffffffff00000000ffffffff00000000ffffffff00000000ffffffff, 32)
-            word := swap(word, 0x0000000000000000ffffffffffffffff0000000000000000ffffffffffffffff, 64)
-            word := or(shr(128, word), shl(128, word))
         }
     }
 
-    /// @dev Adds the keys of the seats `base + i` for each bit i of `absent`; returns how many these are.
-    function _addAbsent(bytes memory table, address registry, uint256 base, uint256 absent, bytes memory room)
+    /// @dev Adds the keys of absent seats to the sum at `room`.
+    function _addAbsent(bytes memory table, address registry, uint256 base, uint256 absent, uint256 room)
         private
         view
-        returns (uint256 count)
     {
         (uint256 pages, uint256 entries) = _parts(table);
         entries += 2 * base;
         bool ok = true;
         while (absent != 0) {
-            uint256 page;
-            uint256 entry;
+            uint256 entry = 0;
             assembly ("memory-safe") {
                 // As long as the pages are known. As SeatPages.addKey, which is too dear to be called often.
-                let sum := add(room, 0x20)
-                let key := add(room, 0x130)
-                let raw := add(room, 0x220)
-                let addresses := add(room, add(0x20, ROOM_BYTES))
                 for {} absent {} {
-                    let bit := sub(255, clz(and(absent, sub(0, absent))))
-                    entry := shr(240, mload(add(entries, add(bit, bit))))
-                    page := mload(add(addresses, shl(5, shr(8, entry))))
+                    let bit := clz(absent)
+                    let seat := xor(bit, 7)
+                    entry := shr(240, mload(add(entries, add(seat, seat))))
+                    let page := mload(add(room, add(ROOM_BYTES, and(shr(3, entry), 0x1fe0))))
                     if iszero(page) { break }
-                    absent := and(absent, sub(absent, 1))
-                    count := add(count, 1)
+                    absent := xor(absent, shr(bit, shl(255, 1)))
+                    let raw := add(room, 512)
                     extcodecopy(page, raw, add(38, mul(and(entry, 0xff), 234)), 197)
-                    mcopy(key, add(raw, 48), 48)
-                    mcopy(add(key, 0x40), raw, 48)
-                    mstore8(add(key, 0x40), and(byte(0, mload(raw)), 0x1f))
-                    mcopy(add(key, 0x80), add(raw, 101), 48)
-                    mcopy(add(key, 0xc0), add(raw, 149), 48)
-                    ok := and(ok, staticcall(gas(), 0x0d, sum, 512, sum, 256))
+                    mcopy(add(room, 272), add(room, 560), 48)
+                    mcopy(add(room, 336), raw, 48)
+                    mstore8(add(room, 336), and(byte(0, mload(raw)), 0x1f))
+                    mcopy(add(room, 400), add(room, 613), 48)
+                    mcopy(add(room, 464), add(room, 661), 48)
+                    ok := and(ok, staticcall(gas(), 0x0d, room, 512, room, 256))
                 }
             }
-            if (page == 0) {
+            if (absent != 0) {
                 address found = SeatPages.pageAddress(registry, _page(pages, entry >> 8));
                 assembly ("memory-safe") {
-                    mstore(add(add(room, add(0x20, ROOM_BYTES)), shl(5, shr(8, entry))), found)
+                    mstore(add(room, add(ROOM_BYTES, and(shr(3, entry), 0x1fe0))), found)
                 }
             }
         }
         require(ok, Bls.InvalidPoint());
     }
 
-    /// @dev A sum (see `SeatPages.newSum`) that starts with that of the table, and a word for each page.
-    function _room(bytes memory table) private pure returns (bytes memory room) {
+    /// @dev Room for an addition, as in `SeatPages.newSum` but without length, that starts with the sum of the table,
+    /// and a word for each page.
+    function _room(bytes memory table) private pure returns (uint256 room) {
         uint256 size = ROOM_BYTES + 32 * pageCount(table);
         assembly ("memory-safe") {
             room := mload(0x40)
-            mstore(0x40, add(room, add(0x20, size)))
-            mstore(room, size)
-            calldatacopy(add(room, 0x20), calldatasize(), size)
+            mstore(0x40, add(room, size))
+            calldatacopy(room, calldatasize(), size)
             let from := add(table, add(0x20, SUM_AT))
-            mcopy(add(room, 0x30), from, 48)
-            mcopy(add(room, 0x70), add(from, 48), 48)
-            mcopy(add(room, 0xb0), add(from, 96), 48)
-            mcopy(add(room, 0xf0), add(from, 144), 48)
-        }
-    }
-
-    function _subtractAll(bytes memory sum, address registry, SeatList calldata list) private view {
-        address[] memory pos = SeatPages.addresses(registry, list);
-        for (uint256 i = 0; i < list.entries.length; i += 2) {
-            SeatPages.addKey(sum, pos[uint8(list.entries[i])], uint8(list.entries[i + 1]), true);
+            mcopy(add(room, 0x10), from, 48)
+            mcopy(add(room, 0x50), add(from, 48), 48)
+            mcopy(add(room, 0x90), add(from, 96), 48)
+            mcopy(add(room, 0xd0), add(from, 144), 48)
         }
     }
 
     /// @dev From the sum before, walking both sets in the order of identity: adds who left, subtracts who is new.
-    function _addChanges(bytes memory sum, address registry, bytes memory before, bytes memory after_)
-        private
-        view
-    {
-        // What the lists point to: number of the page, and place.
-        uint256[] memory left = _places(before, seatCount(before));
-        uint256[] memory right = _places(after_, seatCount(after_));
-        uint256 i;
-        uint256 j;
+    /// @param pos Addresses of the pages of the new table, and `rlp` where its seats stand in memory.
+    function _addChanges(
+        uint256 sum,
+        address registry,
+        bytes memory before,
+        bytes memory table,
+        address[] memory pos,
+        uint256 rlp
+    ) private view {
+        Walk memory old;
+        (old.pages, old.entry) = _parts(before);
+        old.end = old.entry + 2 * seatCount(before);
+        Walk memory new_;
+        (new_.pages, new_.entry) = _parts(table);
+        new_.end = new_.entry + 2 * seatCount(table);
         unchecked {
-            while (i < left.length || j < right.length) {
-                uint256 leaves = i < left.length ? left[i] : 0;
-                uint256 joins = j < right.length ? right[j] : 0;
-                if (leaves == joins) {
-                    (++i, ++j);
-                    continue;
+            for (;;) {
+                (uint256 leaves, uint256 joins, uint256 next) = _skip(old, new_, rlp);
+                rlp = next;
+                if (leaves + joins == 0) return;
+                address from = address(0);
+                int256 order = joins == 0 ? -1 : int256(1);
+                if (leaves != 0) {
+                    from = SeatPages.pageAddress(registry, leaves >> 8);
+                    if (joins != 0) order = _compare(from, uint8(leaves), rlp);
                 }
-                int256 order = _compare(registry, leaves, joins);
-                if (order <= 0) ++i;
-                if (order >= 0) ++j;
+                address to = order < 0 ? from : pos[_entryAt(new_.entry) >> 8];
                 // The same seat may stand in two pages; the same identity may have got another key.
-                if (order == 0 && _sameSeat(registry, leaves, joins)) continue;
+                bool same = order == 0 && SeatPages.isSame(from, uint8(leaves), to, uint8(joins));
                 if (order <= 0) {
-                    SeatPages.addKey(sum, SeatPages.pageAddress(registry, leaves >> 8), uint8(leaves), false);
+                    if (!same) SeatPages.addKey(sum, from, uint8(leaves), false);
+                    old.entry += 2;
                 }
                 if (order >= 0) {
-                    SeatPages.addKey(sum, SeatPages.pageAddress(registry, joins >> 8), uint8(joins), true);
+                    if (!same) SeatPages.addKey(sum, to, uint8(joins), true);
+                    new_.entry += 2;
+                    rlp = SeatPages.next(rlp);
                 }
             }
         }
     }
 
-    /// @dev Order of the identities at two places; nothing (0) comes last.
-    function _compare(address registry, uint256 left, uint256 right) private view returns (int256) {
-        if (left == 0) return 1;
-        if (right == 0) return -1;
-        bytes32 a = SeatPages.identityAt(SeatPages.pageAddress(registry, left >> 8), uint8(left));
-        bytes32 b = SeatPages.identityAt(SeatPages.pageAddress(registry, right >> 8), uint8(right));
-        return a < b ? -1 : (a == b ? int256(0) : int256(1));
+    /// @dev A table that is being walked: where its pages, the next entry and the end of the entries are.
+    struct Walk {
+        uint256 pages;
+        uint256 entry;
+        uint256 end;
     }
 
-    function _sameSeat(address registry, uint256 left, uint256 right) private view returns (bool) {
-        return keccak256(SeatPages.read(registry, left >> 8, uint8(left)))
-            == keccak256(SeatPages.read(registry, right >> 8, uint8(right)));
-    }
-
-    /// @dev For each seat of a table: number of the page << 8 | place.
-    function _places(bytes memory table, uint256 count) private pure returns (uint256[] memory places) {
-        places = new uint256[](count);
-        (uint256 pages, uint256 entries) = _parts(table);
+    /// @dev Walks on while both name the same place. Returns the two places (page << 8 | place) that differ, zero at
+    /// the end of a table, and where the RLP of the new seat is.
+    function _skip(Walk memory old, Walk memory new_, uint256 rlp)
+        private
+        pure
+        returns (uint256 leaves, uint256 joins, uint256 at_)
+    {
         assembly ("memory-safe") {
-            let to := add(places, 0x20)
-            let end := add(to, shl(5, count))
-            for {} lt(to, end) { to := add(to, 32) } {
-                let entry := shr(240, mload(entries))
-                let page := shr(224, mload(add(pages, shl(2, shr(8, entry)))))
-                mstore(to, or(shl(8, page), and(entry, 0xff)))
-                entries := add(entries, 2)
+            at_ := rlp
+            let left := mload(add(old, 0x20))
+            let leftEnd := mload(add(old, 0x40))
+            let right := mload(add(new_, 0x20))
+            let rightEnd := mload(add(new_, 0x40))
+            for {} 1 {} {
+                leaves := 0
+                joins := 0
+                if lt(left, leftEnd) {
+                    let entry := mload(left)
+                    leaves := mload(add(mload(old), shl(2, byte(0, entry))))
+                    leaves := or(shl(8, shr(224, leaves)), byte(1, entry))
+                }
+                if lt(right, rightEnd) {
+                    let entry := mload(right)
+                    joins := mload(add(mload(new_), shl(2, byte(0, entry))))
+                    joins := or(shl(8, shr(224, joins)), byte(1, entry))
+                }
+                if or(iszero(leaves), xor(leaves, joins)) { break }
+                left := add(left, 2)
+                right := add(right, 2)
+                at_ := add(at_, add(2, byte(1, mload(at_))))
             }
+            mstore(add(old, 0x20), left)
+            mstore(add(new_, 0x20), right)
+        }
+    }
+
+    /// @dev Order of the identity at a place and of that of the seat whose RLP is at `rlp`.
+    function _compare(address page, uint256 place, uint256 rlp) private view returns (int256 order) {
+        bytes32 left = SeatPages.identityAt(page, place);
+        assembly ("memory-safe") {
+            let right := mload(add(rlp, 3))
+            order := sub(gt(left, right), lt(left, right))
+        }
+    }
+
+    function _entryAt(uint256 from) private pure returns (uint256 entry) {
+        assembly ("memory-safe") {
+            entry := shr(240, mload(from))
         }
     }
 

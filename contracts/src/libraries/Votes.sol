@@ -45,7 +45,7 @@ library Votes {
             mstore(0x40, add(out, 0xa0))
             function varint(to, value) -> next {
                 for {} gt(value, 0x7f) { value := shr(7, value) } {
-                    mstore8(to, or(and(value, 0x7f), 0x80))
+                    mstore8(to, or(value, 0x80))
                     to := add(to, 1)
                 }
                 mstore8(to, value)

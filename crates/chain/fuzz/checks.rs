@@ -2,9 +2,11 @@
 
 use alloy_consensus::Header as L1Header;
 use cortado_chain::{Checks, Draft, State, apply, build};
+use cortado_l1::testing::settle;
 use cortado_types::{
-    Block, ChainId, Genesis, Identity, L1Config, LaneEntry, Namespace, NamespaceConfig, Operation,
-    Seat, TimestampMs, View, bls::SecretBls, decode_exact, keccak256, limits::BLOCK_BYTES_MAX,
+    Address, Block, ChainId, Genesis, Identity, L1Config, LaneEntry, Namespace, NamespaceConfig,
+    Operation, Seat, SeatsRead, TimestampMs, View, bls::SecretBls, decode_exact, keccak256,
+    limits::BLOCK_BYTES_MAX,
 };
 use std::sync::OnceLock;
 
@@ -30,20 +32,24 @@ pub fn genesis() -> &'static Genesis {
             timestamp: 1_600_000_000,
             ..L1Header::default()
         };
-        Genesis {
+        let mut genesis = Genesis {
             chain_id: ChainId::new(77),
             time: TimestampMs::new(1_700_000_000_000),
             slot_ms: 2_000,
+            term_ms: 60_000,
             l1: L1Config {
                 chain_id: 1,
                 slot_ms: 12_000,
                 slots_per_epoch: 32,
                 anchor: alloy_rlp::encode(anchor).into(),
+                registry: Address::ZERO,
             },
             namespaces: vec![rollup(8_001), rollup(8_002)],
-            seats,
+            seats: SeatsRead::unproved(seats),
             proposers: vec![],
-        }
+        };
+        settle(&mut genesis);
+        genesis
     })
 }
 

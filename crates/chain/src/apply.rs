@@ -2,16 +2,17 @@
 
 mod rejection;
 
-pub use rejection::Rejection;
+pub use rejection::{Rejection, SeatsRejection};
 
 use crate::{
     lane::{check_form, check_lane, check_place},
-    state::{State, proposer_of},
+    state::{Seating, State, proposer_of},
 };
 use alloy_rlp::Encodable;
+use cortado_l1::read_seats;
 use cortado_types::{
-    B256, Block, Header, L1Head, LaneEntry, Namespace, Operation, PointerMove, Subject,
-    SubjectKind, TimestampMs,
+    B256, Block, Header, L1Head, LaneEntry, Namespace, Operation, PointerMove, ReadSeats, Subject,
+    SubjectKind, TimestampMs, View,
     block::{L1Finality, group_hash},
     limits::{
         BLOCK_BYTES_MAX, DRIFT_MS, LANES_PER_BLOCK_MAX, OPERATIONS_PER_BLOCK_MAX, PROTOCOL_VERSION,
@@ -58,7 +59,14 @@ pub fn apply(
         &block.operations,
         checks,
     )?;
-    let want = seal(&next, parent, header, &block.lanes, &block.operations);
+    let want = seal(
+        state,
+        &next,
+        parent,
+        header,
+        &block.lanes,
+        &block.operations,
+    );
     compare(header, &want)?;
     Ok(next)
 }
@@ -91,11 +99,12 @@ fn check_header(state: &State, parent: &Header, header: &Header) -> Result<(), R
             parent_hash,
         });
     }
-    if header.parent_view != parent.view || header.view <= parent.view {
+    let want = parent_view(state, parent);
+    if header.parent_view != want || header.view <= want {
         return Err(Rejection::ParentView {
             view: header.view,
             got: header.parent_view,
-            want: parent.view,
+            want,
         });
     }
     if header.timestamp < parent.timestamp {
@@ -107,7 +116,16 @@ fn check_header(state: &State, parent: &Header, header: &Header) -> Result<(), R
     Ok(())
 }
 
-/// The state after lanes, then operations (R8).
+/// R5a: views begin anew with each term.
+fn parent_view(state: &State, parent: &Header) -> View {
+    if parent.term == state.term {
+        parent.view
+    } else {
+        View::ZERO
+    }
+}
+
+/// The state after lanes, then operations (R8), then the end of the term if it is due (R5a).
 pub(crate) fn transition(
     state: &State,
     parent: &Header,
@@ -152,6 +170,7 @@ pub(crate) fn transition(
         let of_kind = match operation {
             Operation::MovePointer(_) => 1,
             Operation::FinalizeL1(_) => 2,
+            Operation::ReadSeats(_) => 3,
         };
         if of_kind <= rank {
             return Err(Rejection::OperationOrder { index });
@@ -160,7 +179,12 @@ pub(crate) fn transition(
         match operation {
             Operation::MovePointer(moved) => move_pointer(&mut next, index, moved, time, checks)?,
             Operation::FinalizeL1(finality) => finalize_l1(&mut next, index, finality, checks)?,
+            Operation::ReadSeats(read) => take_seats(&mut next, read)?,
         }
+    }
+    // The seats that take over are those due before this block, so that they are known before it.
+    if state.ends_term(time) {
+        next.hand_over(&state.due, time);
     }
     Ok(next)
 }
@@ -316,6 +340,30 @@ fn finalize_l1(
     )
 }
 
+/// R10: takes over the seats that the registry had settled in an L1 block known finalised. Nobody's
+/// word is needed: the block's header is tracked, and what stands in its state is proved.
+fn take_seats(state: &mut State, operation: &ReadSeats) -> Result<(), Rejection> {
+    let registry = state.config.registry;
+    let settled =
+        read_seats(&operation.header, registry, &operation.read).map_err(SeatsRejection::from)?;
+    let (block, fin) = (settled.block, state.l1.fin());
+    if !state.l1.is_on_chain_of(&block, &fin.hash) {
+        return Err(SeatsRejection::NotFinal { block, fin }.into());
+    }
+    if block.number <= state.read_at {
+        let (number, last) = (block.number, state.read_at);
+        return Err(SeatsRejection::NotNewer { number, last }.into());
+    }
+    let due = Seating::from(&settled);
+    if due == state.due {
+        let seats = due.seats.hash();
+        return Err(SeatsRejection::Unchanged { seats }.into());
+    }
+    state.due = due;
+    state.read_at = block.number;
+    Ok(())
+}
+
 fn verify_subject(
     state: &State,
     index: usize,
@@ -339,6 +387,7 @@ fn verify_subject(
 
 /// The header that `lanes` and `operations` on `parent` make; view and time are `like`'s.
 pub(crate) fn seal(
+    state: &State,
     next: &State,
     parent: &Header,
     like: &Header,
@@ -348,9 +397,9 @@ pub(crate) fn seal(
     Header {
         version: PROTOCOL_VERSION,
         chain_id: next.config.chain_id,
-        term: next.term,
+        term: state.term,
         view: like.view,
-        parent_view: parent.view,
+        parent_view: parent_view(state, parent),
         height: like.height,
         parent: like.parent,
         slot: next.config.clock.slot_at(like.timestamp),
@@ -361,8 +410,8 @@ pub(crate) fn seal(
         operations_root: Block::operations_root(operations),
         state_root: next.root(),
         history_root: next.history.root(),
-        seats_hash: next.seats.hash(),
-        // R5a: the set changes at a term's end; until terms change it is the same.
+        seats_hash: state.seats.hash(),
+        // R5a: other seats only in the last block of a term.
         next_seats_hash: next.seats.hash(),
     }
 }

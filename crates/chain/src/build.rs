@@ -120,7 +120,7 @@ fn finish(
         parent: parent.hash(),
         ..parent.clone()
     };
-    let header = seal(&next, parent, &like, &lanes, &operations);
+    let header = seal(state, &next, parent, &like, &lanes, &operations);
     (
         Block {
             header,

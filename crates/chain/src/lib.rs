@@ -24,11 +24,11 @@ mod state;
 #[cfg(test)]
 mod tests;
 
-pub use apply::{Checks, Rejection, apply};
+pub use apply::{Checks, Rejection, SeatsRejection, apply};
 pub use build::{Draft, build};
 pub use clock::{ClockVerdict, judge_clock};
 pub use lane::{LaneRejection, check_lane, check_place, is_slot_open};
 pub use state::{
-    Config, ENTRY_CONFIG, ENTRY_L1, ENTRY_NAMESPACE, GenesisStateError, NamespaceState, Proof,
-    State, Tip, proposer_of,
+    Config, ENTRY_CONFIG, ENTRY_L1, ENTRY_NAMESPACE, ENTRY_TERM, GenesisStateError, NamespaceState,
+    Proof, Seating, State, TermEntry, Tip, proposer_of,
 };

@@ -8,4 +8,5 @@ mod pointer;
 mod schedules;
 mod slots;
 mod snapshots;
+mod terms;
 mod world;

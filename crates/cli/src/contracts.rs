@@ -144,7 +144,7 @@ pub fn run(args: ContractsArgs) -> Result<()> {
         let nonce = plan.light_client.as_ref().and_then(|light| light.nonce);
         plan.light_client = Some(LightClientSettings {
             anchor: codec::encode(&anchor).into(),
-            seats: genesis.seats.clone(),
+            seats: genesis.seats.seats.clone(),
             nonce,
         });
     }

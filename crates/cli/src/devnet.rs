@@ -4,16 +4,21 @@
 //! it starts those commands instead.
 
 mod accounts;
+mod byzantine;
+mod outside;
 mod plan;
 mod ports;
 mod print;
+mod relay;
 mod run;
+mod stake;
 mod status;
 mod summary;
 mod traffic;
 
 use crate::{logs, service::runtime};
 use anyhow::{Context, Result, bail};
+use byzantine::Lie;
 use clap::Args;
 use cortado_node::home::Home;
 use plan::{Layout, Shape};
@@ -34,6 +39,9 @@ pub struct DevnetArgs {
     /// Length of an L1 slot, ms.
     #[arg(long, default_value_t = 2_000)]
     l1_slot_ms: u64,
+    /// Length of a term, ms: seats that changed on L1 sit from the next term on.
+    #[arg(long, default_value_t = 64_000)]
+    term_ms: u64,
     /// Where everything is kept; started again on it, the devnet goes on where it was.
     #[arg(long, default_value = ".cortado")]
     data_dir: PathBuf,
@@ -49,9 +57,15 @@ pub struct DevnetArgs {
     /// Beacon REST of the outside L1.
     #[arg(long, value_name = "URL")]
     beacon: Option<String>,
+    /// Key file of an account that has ether on the outside L1; the devnet's first account if absent.
+    #[arg(long, value_name = "FILE")]
+    l1_key: Option<PathBuf>,
     /// Run every part as its own process.
     #[arg(long)]
     processes: bool,
+    /// Let the last attester lie, in this process: what becomes of it can be seen.
+    #[arg(long, value_enum, value_name = "HOW")]
+    byzantine: Option<Lie>,
 }
 
 /// Most transactions a second that the agent sends.
@@ -70,18 +84,28 @@ pub fn run(args: DevnetArgs) -> Result<()> {
         seats_per_operator: args.seats_per_operator,
         rollups: args.rollups,
         l1_slot_ms: args.l1_slot_ms,
+        term_ms: args.term_ms,
         seed: args.seed,
         l1: args.l1,
         beacon: args.beacon,
+        byzantine: args.byzantine,
     };
     shape.check()?;
+    if args.l1_key.is_some() && shape.l1.is_none() {
+        bail!("--l1-key is of an account on an outside L1 and needs --l1");
+    }
     std::fs::create_dir_all(&args.data_dir)
         .with_context(|| format!("data directory {}", args.data_dir.display()))?;
     let dir = args.data_dir.canonicalize()?;
     let home = Home::open(&dir, "devnet")?;
     let layout = Layout { dir };
     logs::to_file(&layout.log("devnet"))?;
-    let result = runtime()?.block_on(run::run(&layout, &shape, args.traffic, args.processes));
+    let result = runtime()?.block_on(run::run(
+        &layout,
+        &shape,
+        args.traffic,
+        (args.processes, args.l1_key.as_deref()),
+    ));
     drop(home);
     result
 }

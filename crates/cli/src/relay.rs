@@ -12,7 +12,7 @@ use cortado_contracts::{
     sender::SenderSettings,
 };
 use cortado_node::{attester::load_genesis, home::Home};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 use tracing::{info, warn};
@@ -21,41 +21,41 @@ use tracing::{info, warn};
 const GWEI: u128 = 1_000_000_000;
 
 /// What a relay is started with.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RelayConfig {
     /// Genesis file of the Cortado chain.
-    genesis: PathBuf,
+    pub genesis: PathBuf,
     /// URLs of its nodes.
-    nodes: Vec<String>,
+    pub nodes: Vec<String>,
     /// Ethereum JSON-RPC of the L1.
-    rpc: String,
+    pub rpc: String,
     /// What `cortado contracts deploy` wrote.
-    contracts: PathBuf,
+    pub contracts: PathBuf,
     /// Key file of the account that pays.
-    key: PathBuf,
+    pub key: PathBuf,
     /// Where it keeps what it has under way.
-    data_dir: PathBuf,
+    pub data_dir: PathBuf,
     /// Where `GET /status` and `POST /headers/{height}` listen.
-    listen: SocketAddr,
+    pub listen: SocketAddr,
     /// A header is posted when the chain is this far ahead; half a registry epoch if absent.
-    #[serde(default)]
-    interval_seconds: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interval_seconds: Option<u64>,
     /// Whether it settles seats when stake or keys changed.
     #[serde(default = "default_settle")]
-    settle: bool,
+    pub settle: bool,
     /// Blocks on top of a transaction's before it counts.
     #[serde(default = "default_confirmations")]
-    confirmations: u64,
+    pub confirmations: u64,
     /// Most that is paid for gas, in gwei.
     #[serde(default = "default_fee_max_gwei")]
-    fee_max_gwei: u32,
+    pub fee_max_gwei: u32,
     /// Seconds without inclusion before the fee is raised.
     #[serde(default = "default_bump_after_seconds")]
-    bump_after_seconds: u64,
+    pub bump_after_seconds: u64,
     /// Between looks at the chains, ms.
     #[serde(default = "default_poll_ms")]
-    poll_ms: u64,
+    pub poll_ms: u64,
 }
 
 const fn default_settle() -> bool {

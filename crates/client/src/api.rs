@@ -4,9 +4,11 @@
 //! always given as RLP (`rlp`, `header`, `entry`), because the hash is of these very bytes.
 
 mod events;
+mod evidence;
 mod proofs;
 
 pub use events::{BlockEvent, EVENT_BLOCK, EVENT_ERROR};
+pub use evidence::{EvidenceList, EvidenceView, Standing, VotesView};
 pub use proofs::{HistoryProofView, LaneProofView, StateProofView, TransactionProofView};
 
 use cortado_types::{
@@ -32,6 +34,9 @@ pub mod limits {
     pub const LANES_BODIES_BYTES_MAX: usize = 8 << 20;
     /// Blocks in one answer to a range query.
     pub const BLOCKS_RANGE_MAX: u64 = 64;
+    /// Pieces of evidence in one answer: one a key and seat set, and accusations; more than a whole
+    /// seat set makes is a flood of nobody's.
+    pub const EVIDENCE_MAX: usize = 1_024;
     /// Bytes of any JSON answer: `LANES_BODIES_BYTES_MAX` in hex, twice over for framing.
     pub const ANSWER_BYTES_MAX: usize = 4 * LANES_BODIES_BYTES_MAX;
     /// Bytes of one event: a whole block and its descendants' headers in hex, with room.
@@ -257,6 +262,32 @@ impl SeatsView {
             quorum: seats.quorum(),
             keys: seats.seats().iter().map(|seat| seat.bls).collect(),
             seats: seats.seats().to_vec(),
+        }
+    }
+}
+
+/// `GET /v1/terms/{epoch}/boundary`: how a term ended, and who sits in the next (R5a).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BoundaryView {
+    /// The term that ended.
+    pub epoch: Term,
+    /// RLP of the header of its last block.
+    pub header_rlp: Bytes,
+    /// That block's own certificate, by the seats of the term; without descendants.
+    pub certificate: CertificateView,
+    /// Seats of the next term, in bitmap order; the header's next seats hash is that of their RLP.
+    pub next_seats: Vec<Seat>,
+}
+
+impl BoundaryView {
+    /// The view of a term's end.
+    pub fn new(header: &Header, certificate: &FinalityCertificate, next: &SeatSet) -> Self {
+        let namespace = cortado_types::seats::base_namespace(header.chain_id, header.seats_hash);
+        Self {
+            epoch: header.term,
+            header_rlp: cortado_types::codec::encode(header).into(),
+            certificate: CertificateView::new(header.height, certificate, namespace, &[]),
+            next_seats: next.seats().to_vec(),
         }
     }
 }

@@ -2,8 +2,8 @@
 
 use crate::{
     api::{
-        BlockView, BodyView, CertificateView, HeaderView, HistoryProofView, LaneProofView,
-        NamespaceView, SeatsView, StateProofView, Status, TransactionProofView,
+        BlockView, BodyView, BoundaryView, CertificateView, HeaderView, HistoryProofView,
+        LaneProofView, NamespaceView, StateProofView, Status, TransactionProofView,
     },
     error::{ClientError, Lie, Unverified},
     follow::Follow,
@@ -12,7 +12,7 @@ use crate::{
         Final, FinalBlock, FinalLane, FinalTransaction, LightClient, StateEntry, same, same_lane,
     },
 };
-use cortado_types::{B256, Bytes, Genesis, Height, LaneBody, LaneHeader, Namespace, Seat, Term};
+use cortado_types::{B256, Bytes, Genesis, Height, LaneBody, LaneHeader, Namespace, Term};
 use std::sync::{
     Arc, PoisonError, RwLock,
     atomic::{AtomicUsize, Ordering},
@@ -275,7 +275,14 @@ impl Client {
         for step in 0..nodes.len() {
             let place = (start + step) % nodes.len();
             let node = &nodes[place];
-            match question(node.clone(), self.light()).await {
+            let mut answer = question(node.clone(), self.light()).await;
+            if let Err(ClientError::UnknownTerm { term }) = answer {
+                answer = match self.learn_terms(node, term).await {
+                    Ok(()) => question(node.clone(), self.light()).await,
+                    Err(error) => Err(error),
+                };
+            }
+            match answer {
                 Ok(value) => {
                     self.0.preferred.store(place, Ordering::Relaxed);
                     return Ok(value);
@@ -325,22 +332,49 @@ impl Client {
         self.0.nodes.len()
     }
 
-    pub(crate) async fn fetch_seats(
-        &self,
-        node: &Node,
-        term: Term,
-    ) -> Result<Vec<Seat>, ClientError> {
-        let view: SeatsView = node.get(&format!("v1/seats/{term}")).await?;
-        Ok(view.seats)
+    /// How a term ended and who sits in the next, verified, with the terms before it: what a
+    /// contract on L1 that follows the seats is shown.
+    ///
+    /// # Errors
+    /// If no node gives one that verifies, as while the term has not ended.
+    pub async fn boundary(&self, term: Term) -> Result<BoundaryView, ClientError> {
+        self.ask(move |node, light| async move {
+            if light.seats(term).is_none() {
+                return Err(ClientError::UnknownTerm { term });
+            }
+            let view = boundary(&node, term).await?;
+            light
+                .clone()
+                .learn_term(term, &view)
+                .map_err(|error| node.unverified(error))?;
+            Ok(view)
+        })
+        .await
     }
 
-    pub(crate) fn learn_seats(&self, last: &Final, seats: Vec<Seat>) -> Result<(), Lie> {
-        self.0
-            .light
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .learn_seats(last, seats)
+    /// Walks from the newest known term up to `term`, by how each ended.
+    pub(crate) async fn learn_terms(&self, node: &Node, term: Term) -> Result<(), ClientError> {
+        loop {
+            let mut light = self.light();
+            let newest = light.newest_term();
+            if newest >= term {
+                return Ok(());
+            }
+            let view = boundary(node, newest).await?;
+            light
+                .learn_term(newest, &view)
+                .map_err(|error| node.unverified(error))?;
+            let mut shared = self.0.light.write().unwrap_or_else(PoisonError::into_inner);
+            // Somebody else may have walked further meanwhile.
+            if shared.newest_term() < light.newest_term() {
+                *shared = light;
+            }
+        }
     }
+}
+
+async fn boundary(node: &Node, term: Term) -> Result<BoundaryView, ClientError> {
+    node.get(&format!("v1/terms/{term}/boundary")).await
 }
 
 async fn certificate(node: &Node, height: Height) -> Result<CertificateView, ClientError> {

@@ -3,7 +3,7 @@
 use crate::api::ErrorBody;
 use cortado_types::{
     B256, BodyError, CertificateError, ChainId, CodecError, Height, Namespace, SeatSetError, Term,
-    mmr::HistoryError, trie::ProofError,
+    TimestampMs, mmr::HistoryError, trie::ProofError,
 };
 use thiserror::Error;
 
@@ -89,6 +89,18 @@ pub enum Lie {
         got: B256,
         /// The seats of the term.
         want: B256,
+    },
+    /// A block that is not the last of its term, given as if it were (R5a).
+    #[error("block {height} of {time} ms does not end term {term}, which goes on until {ends} ms")]
+    NotBoundary {
+        /// The block.
+        height: Height,
+        /// Its term.
+        term: Term,
+        /// Its time, ms.
+        time: TimestampMs,
+        /// Planned end of the term, ms.
+        ends: TimestampMs,
     },
     /// Seats that are no set.
     #[error(transparent)]

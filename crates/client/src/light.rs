@@ -2,7 +2,8 @@
 
 use crate::{
     api::{
-        CertificateView, HistoryProofView, LaneProofView, StateProofView, TransactionProofView,
+        BoundaryView, CertificateView, HistoryProofView, LaneProofView, StateProofView,
+        TransactionProofView,
         limits::{DESCENDANTS_MAX, ENTRY_BYTES_MAX, HEADER_BYTES_MAX},
     },
     error::{ClientError, Lie, Unverified},
@@ -10,7 +11,7 @@ use crate::{
 use cortado_chain::{NamespaceState, State};
 use cortado_types::{
     B256, Block, Bytes, ChainId, FinalityCertificate, Genesis, Header, Height, LaneBody, LaneEntry,
-    LaneHeader, Namespace, Seat, SeatSet, Term, decode_exact, keccak256, limits, trie,
+    LaneHeader, Namespace, Seat, SeatSet, Term, TimestampMs, decode_exact, keccak256, limits, trie,
 };
 use std::{collections::BTreeMap, fmt::Display, sync::Arc};
 
@@ -129,13 +130,22 @@ pub fn namespace_state(entry: &StateEntry) -> Result<Option<NamespaceState>, Lie
 
 /// What a client knows without trusting anybody: the genesis, and the seats that follow from it.
 ///
-/// - `terms` holds the genesis seats at term 0, and for each further term seats whose hash stood
-///   in a finalised header of the term before.
+/// - `terms` holds the genesis seats at term 0, and for each further term, without gaps, the seats
+///   whose hash stood in the last block of the term before.
 #[derive(Clone, Debug)]
 pub struct LightClient {
     chain_id: ChainId,
     genesis: Final,
-    terms: BTreeMap<Term, Arc<SeatSet>>,
+    terms: BTreeMap<Term, Sitting>,
+    term_ms: u64,
+}
+
+/// The seats of a term.
+#[derive(Clone, Debug)]
+struct Sitting {
+    seats: Arc<SeatSet>,
+    /// From this time on a block of the term is its last (R5a), ms.
+    ends: TimestampMs,
 }
 
 impl LightClient {
@@ -151,7 +161,14 @@ impl LightClient {
         Ok(Self {
             chain_id: genesis.chain_id,
             genesis: Final { header, hash },
-            terms: BTreeMap::from([(Term::ZERO, state.seats)]),
+            terms: BTreeMap::from([(
+                Term::ZERO,
+                Sitting {
+                    seats: state.seats,
+                    ends: state.term_end,
+                },
+            )]),
+            term_ms: genesis.term_ms,
         })
     }
 
@@ -167,22 +184,57 @@ impl LightClient {
 
     /// The seats of a term, if they were learnt.
     pub fn seats(&self, term: Term) -> Option<&Arc<SeatSet>> {
-        self.terms.get(&term)
+        self.terms.get(&term).map(|sitting| &sitting.seats)
+    }
+
+    /// The newest term whose seats are known.
+    pub fn newest_term(&self) -> Term {
+        let last = self.terms.last_key_value();
+        last.map_or(Term::ZERO, |(term, _)| *term)
+    }
+
+    /// Follows the chain from a term to the next by how the term ended.
+    ///
+    /// # Errors
+    /// [`Unverified`] says what does not hold.
+    pub fn learn_term(&mut self, term: Term, view: &BoundaryView) -> Result<(), Unverified> {
+        same("term", term, view.epoch)?;
+        let header: Header = decode_exact("header", &view.header_rlp, HEADER_BYTES_MAX)?;
+        same("term of the block", term, header.term)?;
+        let last = self.header(header, &view.certificate.certificate(), &[])?;
+        Ok(self.learn_seats(&last, view.next_seats.clone())?)
     }
 
     /// Learns the seats of the term after `last`'s. R4: they are those whose hash `last`, the last
-    /// block of its term, names.
+    /// block of its term, names. R5a: it is the last because of its time.
     ///
     /// # Errors
-    /// If they are no set or another one.
+    /// If they are no set or another one, or `last` is not the last block of its term.
     pub fn learn_seats(&mut self, last: &Final, seats: Vec<Seat>) -> Result<(), Lie> {
         if seats.len() > limits::SEATS_MAX {
             return Err(too_many("seats", seats.len(), limits::SEATS_MAX));
         }
         let set = SeatSet::new(seats)?;
+        let (term, time) = (last.header.term, last.header.timestamp);
+        // Only with its seats known can `last` have been verified.
+        if let Some(ends) = self.terms.get(&term).map(|sitting| sitting.ends)
+            && time < ends
+        {
+            let height = last.header.height;
+            return Err(Lie::NotBoundary {
+                height,
+                term,
+                time,
+                ends,
+            });
+        }
         same("seats", last.header.next_seats_hash, set.hash())?;
-        if let Some(next) = last.header.term.next() {
-            self.terms.insert(next, Arc::new(set));
+        if let Some(next) = term.next() {
+            let sitting = Sitting {
+                seats: Arc::new(set),
+                ends: time.plus(self.term_ms),
+            };
+            self.terms.insert(next, sitting);
         }
         Ok(())
     }
@@ -231,6 +283,7 @@ impl LightClient {
         let seats = self
             .terms
             .get(&tip.term)
+            .map(|sitting| &sitting.seats)
             .ok_or(Unverified::UnknownTerm(tip.term))?;
         if tip.seats_hash != seats.hash() {
             return Err(Lie::Seats {

@@ -172,6 +172,14 @@ fn seats_of_the_next_term_are_learnt_only_as_the_last_header_names_them() {
     let mut last = chain.blocks[5].header.clone();
     let next = TestChain::seeded(9);
     last.next_seats_hash = next.seats.hash();
+    // It is the time that ends a term: a block before names nobody.
+    let early = chain.certificate(&last, &[0, 1, 2]);
+    let early = client.header(last.clone(), &early, &[]).unwrap();
+    assert!(matches!(
+        client.learn_seats(&early, next.seats.seats().to_vec()),
+        Err(Lie::NotBoundary { .. })
+    ));
+    last.timestamp = chain.genesis.time.plus(chain.genesis.term_ms);
     let certificate = chain.certificate(&last, &[0, 1, 2]);
     let last = client.header(last, &certificate, &[]).unwrap();
     let wrong = TestChain::seeded(8).seats.seats().to_vec();

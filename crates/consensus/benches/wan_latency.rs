@@ -87,7 +87,9 @@ async fn measure(context: deterministic::Context) {
     let plan = Plan {
         seats: SEATS,
         proposers: 1,
+        spares: 0,
         slot_ms: SLOT_MS,
+        term_ms: cortado_types::genesis::TERM_MS_MAX,
         slot_bytes_max: 64 << 20,
         anchor: alloy_rlp::encode(alloy_consensus::Header::default()),
         tuning: Tuning::default(),

@@ -13,66 +13,84 @@
 //!                                    finalizer
 //! ```
 //!
-//! A seat runs all of it. A follower (a proposer, a rollup node, a seat whose journal is lost)
-//! runs everything but simplex and takes finalisations off the wire itself ([`follow`]). So there
-//! is one way to learn what is final, whoever asks.
+//! All of it is for one term (R5a): its own seats, stores and sub-channels. [`crate::terms`] starts
+//! and stops it. A seat runs all of it. A follower (a proposer, a rollup node, an identity that has
+//! no seat in this term) runs everything but simplex and takes finalisations off the wire itself
+//! ([`follow`]). So there is one way to learn what is final, whoever asks.
 
 use crate::{
     block::{Block, Digest},
-    network::{Link, Links},
+    network::terms::EngineLinks,
     runtime::{Runtime, Transport},
     scheme::Scheme,
 };
+use boundary::Boundary;
 use commonware_broadcast::buffered;
 use commonware_codec::{Codec, Read};
 use commonware_consensus::{
     Application, Block as EngineBlock, Reporter, Reporters,
     marshal::{
-        self, Start, Update,
+        self, Update,
         core::{Actor as Marshal, Mailbox},
         resolver::p2p as backfill,
         standard::{Inline, Standard},
     },
     simplex::{
         self, Floor, ForwardPolicy, SkipBudget, SkipPolicy,
-        elector::RoundRobin,
         types::{Activity, Context},
     },
-    types::{Epoch, FixedEpocher, ViewDelta},
+    types::{Epoch, ViewDelta},
 };
-use commonware_cryptography::{Digested, Digestible, certificate::ConstantProvider, ed25519};
-use commonware_p2p::utils::mux::{Muxer, SubReceiver, SubSender};
+use commonware_cryptography::{Digestible, ed25519};
 use commonware_parallel::Sequential;
 use commonware_runtime::{Handle, buffer::paged::CacheRef};
-use commonware_storage::{archive::prunable, translator::EightCap};
+use commonware_storage::{
+    archive::{Archive as _, prunable},
+    translator::EightCap,
+};
 use commonware_utils::{NZU16, NZU64, NZUsize, NonZeroDuration};
+use cortado_types::TimestampMs;
 use std::{
     num::{NonZeroU16, NonZeroU64, NonZeroUsize},
+    sync::Arc,
     time::Duration,
 };
 use tracing::warn;
 
+mod boundary;
 mod follow;
+mod leaders;
+mod term;
 mod tuning;
 
 #[cfg(test)]
 mod tests;
 
+pub use term::{Origin, delete};
 pub use tuning::Tuning;
+
+use leaders::Leaders;
+use term::{OneTerm, Partitions, TermSchemes};
 
 /// Where finalised blocks and their certificates are asked for.
 pub type MarshalMailbox<S, B = Block> = Mailbox<S, Standard<B>>;
 
-type Inlined<E, S, A, B> = Inline<E, S, A, B, FixedEpocher>;
+type Inlined<E, S, A, B> = Inline<E, S, A, B, OneTerm>;
 
 /// What the engine can agree on: the chain's [`Block`], and the bench's, which measures the engine
 /// without the chain.
 pub trait Payload:
     EngineBlock + Digestible<Digest = Digest> + Codec + Read<Cfg = ()> + Clone
 {
+    /// Its time: the first block at or past a term's planned end is its last (R5a).
+    fn time(&self) -> TimestampMs;
 }
 
-impl<B: EngineBlock + Digestible<Digest = Digest> + Codec + Read<Cfg = ()> + Clone> Payload for B {}
+impl Payload for Block {
+    fn time(&self) -> TimestampMs {
+        self.inner().header.timestamp
+    }
+}
 
 /// Messages that wait between two parts of the engine. Enough for a burst of every peer; beyond
 /// it each mailbox drops what is superseded.
@@ -99,7 +117,7 @@ pub(crate) fn page_cache() -> CacheRef {
     CacheRef::new(PAGE_SIZE, PAGE_CACHE_PAGES)
 }
 
-/// One identity's engine.
+/// One identity's engine in one term.
 pub struct Config<S: Scheme, N: Transport, B: Payload = Block> {
     /// Signs if this identity has a seat, else only verifies.
     pub scheme: S,
@@ -109,8 +127,10 @@ pub struct Config<S: Scheme, N: Transport, B: Payload = Block> {
     pub votes: bool,
     /// The term, which the engine calls epoch.
     pub epoch: Epoch,
-    /// Block 0.
-    pub genesis: B,
+    /// When it is to end: a block of this time or later is its last (R5a).
+    pub ends: TimestampMs,
+    /// What it starts on.
+    pub origin: Origin<S, B>,
     /// Prefix of everything this identity writes to disk.
     pub partition: String,
     /// Timeouts.
@@ -119,33 +139,6 @@ pub struct Config<S: Scheme, N: Transport, B: Payload = Block> {
     pub blocker: N::Blocker,
     /// The network's peers.
     pub peers: N::Peers,
-}
-
-/// The channels that the engine needs.
-pub struct EngineLinks<N: Transport> {
-    /// [`network::VOTES`].
-    pub votes: Link<N>,
-    /// [`network::CERTIFICATES`].
-    pub certificates: Link<N>,
-    /// [`network::RESOLVER`].
-    pub resolver: Link<N>,
-    /// [`network::BLOCKS`].
-    pub blocks: Link<N>,
-    /// [`network::BACKFILL`].
-    pub backfill: Link<N>,
-}
-
-impl<N: Transport> From<Links<N>> for EngineLinks<N> {
-    /// The engine alone: the other channels are let go.
-    fn from(links: Links<N>) -> Self {
-        Self {
-            votes: links.votes,
-            certificates: links.certificates,
-            resolver: links.resolver,
-            blocks: links.blocks,
-            backfill: links.backfill,
-        }
-    }
 }
 
 /// What the engine asks about blocks and tells about votes.
@@ -186,11 +179,11 @@ where
     Fut: Future<Output = Parts<A, F, R>>,
 {
     let cache = page_cache();
-    let prefix = &config.partition;
+    let partitions = Partitions::new(&config.partition, config.epoch);
     let certificates = prunable::Archive::init(
         context.child("certificates"),
         archive_config(
-            &format!("{prefix}-certificates"),
+            &partitions.certificates,
             config.tuning.blocks_per_file,
             &cache,
             S::certificate_codec_config_unbounded(),
@@ -198,10 +191,10 @@ where
     )
     .await
     .expect("certificate store must open: it is damaged in the middle or the disk fails");
-    let blocks = prunable::Archive::init(
+    let mut blocks: prunable::Archive<_, _, _, Arc<B>> = prunable::Archive::init(
         context.child("blocks"),
         archive_config(
-            &format!("{prefix}-blocks"),
+            &partitions.blocks,
             config.tuning.blocks_per_file,
             &cache,
             (),
@@ -210,19 +203,34 @@ where
     .await
     .expect("block store must open: it is damaged in the middle or the disk fails");
 
-    let epocher = FixedEpocher::new(NonZeroU64::MAX);
+    // Marshal looks for the block that the term starts on here before it asks peers, who may not
+    // have it any more.
+    if let Origin::Boundary {
+        block: Some(block), ..
+    } = &config.origin
+        && blocks.last_index().is_none()
+    {
+        let stored = blocks
+            .put(
+                block.height().get(),
+                block.digest(),
+                &Arc::new(block.clone()),
+            )
+            .await
+            .expect("block store must take the block that the term starts on");
+        blocks = stored.sync().await.expect("block store must sync");
+    }
+
+    let epocher = OneTerm(config.epoch);
     let (marshal, mailbox, _) = Marshal::init(
         context.child("marshal"),
         certificates,
         blocks,
         marshal::Config {
-            provider: ConstantProvider::new(config.scheme.clone()),
-            epocher: epocher.clone(),
-            start: Start::Genesis(Digested::precomputed(
-                config.genesis.clone(),
-                config.genesis.digest(),
-            )),
-            partition_prefix: format!("{prefix}-marshal"),
+            provider: TermSchemes::new(config.epoch, config.scheme.clone(), &config.origin),
+            epocher,
+            start: config.origin.start(),
+            partition_prefix: partitions.marshal,
             mailbox_size: MAILBOX_SIZE,
             view_retention: VIEW_RETENTION,
             prunable_items_per_section: VIEWS_PER_FILE,
@@ -269,11 +277,6 @@ where
     let buffer_task = buffer.start(links.blocks);
     let marshal_task = marshal.start(parts.finalizer, buffer_mailbox, resolver);
 
-    // The engine's channels carry one term each inside; the next term's engine will share them.
-    let votes = term_link(&context, links.votes, config.epoch).await;
-    let certificates = term_link(&context, links.certificates, config.epoch).await;
-    let certificate_requests = term_link(&context, links.resolver, config.epoch).await;
-
     let engine_task = if config.votes {
         let inline = Inlined::new(
             context.child("inline"),
@@ -281,26 +284,32 @@ where
             mailbox.clone(),
             epocher,
         );
-        let genesis = config.genesis.digest();
+        let boundary = Boundary::new(
+            context.child("boundary"),
+            inline,
+            mailbox.clone(),
+            config.ends,
+        );
+        let floor = Floor::Genesis(config.origin.payload());
         simplex::Engine::new(
             context.child("simplex"),
             simplex::Config {
                 scheme: config.scheme,
-                elector: <RoundRobin>::default(),
+                elector: Leaders,
                 blocker: config.blocker,
-                automaton: inline.clone(),
-                relay: inline.clone(),
-                reporter: Reporters::<Inlined<E, S, A, B>, R>::from((
-                    Some(inline),
+                automaton: boundary.clone(),
+                relay: boundary.clone(),
+                reporter: Reporters::<Boundary<E, S, A, B>, R>::from((
+                    Some(boundary),
                     Some(parts.activity),
                 )),
                 // Conflicting votes are evidence also after their view is over.
                 track_historical_votes: true,
                 strategy: Sequential,
-                partition: format!("{prefix}-simplex-{}", config.epoch),
+                partition: partitions.votes,
                 mailbox_size: MAILBOX_SIZE,
                 epoch: config.epoch,
-                floor: Floor::Genesis(genesis),
+                floor,
                 replay_buffer: REPLAY_BUFFER,
                 write_buffer: WRITE_BUFFER,
                 page_cache: cache,
@@ -317,14 +326,14 @@ where
                 forward: ForwardPolicy::SilentLeader,
             },
         )
-        .start(votes, certificates, certificate_requests)
+        .start(links.votes, links.certificates, links.resolver)
     } else {
         follow::start(
             context.child("follow"),
             config.scheme,
             mailbox.clone(),
-            certificates,
-            (votes, certificate_requests),
+            links.certificates,
+            (links.votes, links.resolver),
         )
     };
 
@@ -337,23 +346,6 @@ where
         }
     });
     (mailbox, task)
-}
-
-/// One term's share of a channel.
-async fn term_link<E: Runtime, N: commonware_p2p::Sender<PublicKey = ed25519::PublicKey>, M>(
-    context: &E,
-    (sender, receiver): (N, M),
-    epoch: Epoch,
-) -> (SubSender<N>, SubReceiver<ed25519::PublicKey>)
-where
-    M: commonware_p2p::Receiver<PublicKey = ed25519::PublicKey>,
-{
-    let (muxer, mut handle) = Muxer::new(context.child("mux"), sender, receiver);
-    muxer.start();
-    handle
-        .register(epoch.get())
-        .await
-        .expect("the muxer has just started and the term is new")
 }
 
 fn archive_config<C>(

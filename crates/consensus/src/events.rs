@@ -2,8 +2,9 @@
 
 use crate::{ledger::Finalized, node::RECOVERY};
 use commonware_utils::channel::mpsc;
+use cortado_evidence::Evidence;
 use cortado_preconf::LaneEquivocation;
-use cortado_types::{B256, Namespace, QuorumCertificate, SeatIndex, SignedLaneHeader, Slot};
+use cortado_types::{B256, Namespace, QuorumCertificate, SignedLaneHeader, Slot};
 use std::{
     fmt::Display,
     sync::{Arc, Mutex, OnceLock, PoisonError},
@@ -45,26 +46,8 @@ pub enum Event {
     },
     /// A proposer signed two lane headers for one place (R21).
     Equivocation(Box<LaneEquivocation>),
-    /// A seat contradicted itself in the engine's votes; the proof is the engine's encoding (R2).
-    SeatFault {
-        /// Which seat.
-        seat: SeatIndex,
-        /// Which of the engine's conflicts.
-        kind: SeatFault,
-        /// The two signed votes.
-        proof: bytes::Bytes,
-    },
-}
-
-/// The engine's three conflicts (R2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SeatFault {
-    /// Two notarize votes in one view.
-    ConflictingNotarize,
-    /// Two finalize votes in one view.
-    ConflictingFinalize,
-    /// A nullify and a finalize vote in one view.
-    NullifyFinalize,
+    /// A seat contradicted itself in one view (R2): once a run for each key and seat set.
+    SeatFault(Box<Evidence>),
 }
 
 /// Events that wait for one listener. One that falls further behind is cut off and has to resume

@@ -1,61 +1,67 @@
 //! Keep what accuses and what excuses seats (R2).
 //!
-//! The engine reports two votes of one seat that contradict each other: they are verified and
-//! told. Nullifications and notarizations are archived, because an accused seat answers with them,
-//! and the engine itself forgets them.
+//! Every vote and every quorum that the engine reports is archived: a later view, another node's
+//! archive or an accuser may make evidence of it, and the engine itself forgets. What a crash of
+//! this node loses of it, others hold.
+//!
+//! **Votes are not verified here**: that would take 0.6 ms for each of two hundred a view. A vote
+//! reaches the engine from its seat's own connection only and is dropped if it names another, so a
+//! peer can archive nothing in another's name; what it forges in its own is found when evidence is
+//! made, by whoever makes it. Conflicts are verified before they are told. Quorums come verified.
 
 use crate::{
     block::Digest,
-    engine::page_cache,
-    events::{Event, Events, SeatFault},
+    events::{Event, Events},
     runtime::Runtime,
     scheme::Scheme,
 };
-use bytes::Bytes;
 use commonware_actor::Feedback;
-use commonware_codec::Encode as _;
-use commonware_consensus::{
-    Reporter, Viewable as _,
-    simplex::types::{Activity, Attributable as _, Certificate},
-    types::View,
-};
-use commonware_cryptography::{Hasher as _, Keccak256};
+use commonware_consensus::{Reporter, simplex::types::Activity};
 use commonware_macros::select_loop;
-use commonware_parallel::Sequential;
 use commonware_runtime::{ContextCell, Handle, spawn_cell};
-use commonware_storage::{
-    archive::{self, Archive as _, MultiArchive as _, prunable},
-    translator::EightCap,
-};
-use commonware_utils::{
-    NZU64, NZUsize,
-    channel::{mpsc, oneshot},
-};
-use cortado_types::SeatIndex;
-use std::{num::NonZeroU64, time::Duration};
+use commonware_storage::archive as storage;
+use commonware_utils::channel::{mpsc, oneshot};
+use cortado_evidence::{Evidence, ViewRecord, Voters as _};
+use cortado_types::{B256, ChainId, SeatSet, SignedVote, Term, View};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tracing::warn;
 
-/// Reports that wait. Conflicts are reported again by every honest seat that saw them, and
-/// certificates can be had from peers, so a report that finds no room is dropped.
-const MAILBOX_SIZE: usize = 1_024;
+mod archive;
+mod reports;
 
-/// Archived certificates reach the disk at least this often.
+use archive::Archive;
+pub use archive::Retention;
+use reports::Report;
+
+/// Reports that wait: two seconds of a busy chain of a hundred seats. Everything that is reported
+/// was sent to every seat, so one that finds no room is dropped.
+const MAILBOX_SIZE: usize = 4_096;
+
+/// Offences that one run remembers: one for each key and seat set.
+const FAULTS_MAX: usize = 1_024;
+
+/// What was reported reaches the disk at least this often.
 const SYNC_EVERY: Duration = Duration::from_secs(2);
 
-/// Views in one file: of all that are kept, 64 pairs of files are open.
-const VIEWS_PER_FILE: NonZeroU64 = NZU64!(1 << 16);
-
-type Archive<E, S> = prunable::Archive<EightCap, E, Digest, Certificate<S, Digest>>;
-
 enum Message<S: Scheme> {
-    Report(Activity<S, Digest>),
-    Certificates {
+    /// An engine starts for a term of these seats.
+    Seats(Arc<TermSeats<S>>),
+    Report(Arc<TermSeats<S>>, Report),
+    View {
+        term: Term,
         view: View,
-        reply: oneshot::Sender<Vec<Bytes>>,
+        reply: oneshot::Sender<ViewRecord>,
     },
+    Faults(oneshot::Sender<Vec<Evidence>>),
 }
 
-/// A handle to the evidence actor: the engine reports through it, others read.
+/// The seats of a term.
+struct TermSeats<S: Scheme> {
+    term: Term,
+    voters: S::Voters,
+}
+
+/// A handle to the evidence actor.
 pub struct Mailbox<S: Scheme>(mpsc::Sender<Message<S>>);
 
 impl<S: Scheme> Clone for Mailbox<S> {
@@ -65,87 +71,101 @@ impl<S: Scheme> Clone for Mailbox<S> {
 }
 
 impl<S: Scheme> Mailbox<S> {
-    /// Notarizations and nullifications of a view, in the engine's encoding: what an accused seat
-    /// answers with (R2). Empty if there are none, or on a node that does not vote.
-    pub async fn certificates(&self, view: View) -> Vec<Bytes> {
+    /// What the engine of `term` reports through.
+    pub fn reporter(&self, chain_id: ChainId, term: Term, seats: Arc<SeatSet>) -> TermReporter<S> {
+        let voters = S::voters(chain_id, seats);
+        let seats = Arc::new(TermSeats { term, voters });
+        // The mailbox has room when an engine starts; else a fault of the last run is told late.
+        let _ = self.0.try_send(Message::Seats(seats.clone()));
+        let mailbox = self.clone();
+        TermReporter { mailbox, seats }
+    }
+
+    /// Votes and quorums that this seat saw in a view. Empty if there are none, or on a node that
+    /// does not vote.
+    pub async fn view(&self, term: Term, view: View) -> ViewRecord {
         let (reply, answer) = oneshot::channel();
-        if self
-            .0
-            .send(Message::Certificates { view, reply })
-            .await
-            .is_err()
-        {
+        let question = Message::View { term, view, reply };
+        let empty = ViewRecord::new(term, view);
+        if self.0.send(question).await.is_err() {
+            return empty;
+        }
+        answer.await.unwrap_or(empty)
+    }
+}
+
+impl<S: Scheme> Mailbox<S> {
+    /// Contradictions found in this run, or in the last one shortly before it ended: one for each
+    /// key and seat set. For whoever listens to events since a moment ago.
+    pub async fn faults(&self) -> Vec<Evidence> {
+        let (reply, answer) = oneshot::channel();
+        if self.0.send(Message::Faults(reply)).await.is_err() {
             return Vec::new();
         }
         answer.await.unwrap_or_default()
     }
 }
 
-impl<S: Scheme> Reporter for Mailbox<S> {
-    type Activity = Activity<S, Digest>;
+/// Takes the reports of one term's engine.
+pub struct TermReporter<S: Scheme> {
+    mailbox: Mailbox<S>,
+    seats: Arc<TermSeats<S>>,
+}
 
-    fn report(&mut self, activity: Self::Activity) -> Feedback {
-        let wanted = matches!(
-            activity,
-            Activity::ConflictingNotarize(_)
-                | Activity::ConflictingFinalize(_)
-                | Activity::NullifyFinalize(_)
-                | Activity::Notarization(_)
-                | Activity::Nullification(_)
-        );
-        if wanted && self.0.try_send(Message::Report(activity)).is_err() {
-            return Feedback::Backoff;
+impl<S: Scheme> Clone for TermReporter<S> {
+    fn clone(&self) -> Self {
+        Self {
+            mailbox: self.mailbox.clone(),
+            seats: self.seats.clone(),
         }
-        Feedback::Ok
     }
 }
 
-/// Verifies conflicts, archives certificates.
+impl<S: Scheme> Reporter for TermReporter<S> {
+    type Activity = Activity<S, Digest>;
+
+    fn report(&mut self, activity: Self::Activity) -> Feedback {
+        let Some(report) = Report::of(&activity) else {
+            return Feedback::Ok;
+        };
+        match self
+            .mailbox
+            .0
+            .try_send(Message::Report(self.seats.clone(), report))
+        {
+            Ok(()) => Feedback::Ok,
+            Err(_) => Feedback::Backoff,
+        }
+    }
+}
+
+/// Archives what is reported, tells conflicts.
 pub struct Actor<E: Runtime, S: Scheme> {
     context: ContextCell<E>,
-    scheme: S,
     events: Events,
-    archive: Option<Archive<E, S>>,
-    kept_views: u64,
+    archive: Archive<E>,
+    faults: BTreeMap<B256, Evidence>,
     receiver: mpsc::Receiver<Message<S>>,
 }
 
 impl<E: Runtime, S: Scheme> Actor<E, S> {
-    /// Opens the archive. `kept_views` views behind the newest are kept (`EVIDENCE`).
+    /// Opens the archive.
     ///
     /// # Errors
-    /// If the archive is damaged.
+    /// If it is damaged.
     pub async fn init(
         context: E,
-        scheme: S,
         partition: &str,
-        kept_views: u64,
+        retention: Retention,
         events: Events,
-    ) -> Result<(Self, Mailbox<S>), archive::Error> {
-        let archive = Archive::init(
-            context.child("archive"),
-            prunable::Config {
-                translator: EightCap,
-                metadata_partition: format!("{partition}-evidence-metadata"),
-                key_partition: format!("{partition}-evidence-keys"),
-                key_page_cache: page_cache(),
-                value_partition: format!("{partition}-evidence-values"),
-                compression: None,
-                codec_config: S::certificate_codec_config_unbounded(),
-                items_per_section: VIEWS_PER_FILE,
-                key_write_buffer: NZUsize!(64 << 10),
-                value_write_buffer: NZUsize!(64 << 10),
-                replay_buffer: NZUsize!(1 << 20),
-            },
-        )
-        .await?;
+    ) -> Result<(Self, Mailbox<S>), storage::Error> {
+        let archive = Archive::init(context.child("archive"), partition, retention).await?;
         let (sender, receiver) = mpsc::channel(MAILBOX_SIZE);
         let actor = Self {
             context: ContextCell::new(context),
-            scheme,
             events,
-            archive: Some(archive),
-            kept_views,
+            archive,
+            faults: BTreeMap::new(),
             receiver,
         };
         Ok((actor, Mailbox(sender)))
@@ -164,23 +184,21 @@ impl<E: Runtime, S: Scheme> Actor<E, S> {
                 let sleep = self.context.sleep_until(sync);
             },
             on_stopped => {
-                if let Err(error) = self.sync().await {
+                let now = self.context.now_ms();
+                if let Err(error) = self.archive.sync(now).await {
                     self.events.fail("evidence archive", error);
                 }
             },
             Some(message) = self.receiver.recv() else break => {
-                let handled = match message {
-                    Message::Report(activity) => self.handle(activity).await,
-                    Message::Certificates { view, reply } => self.answer(view, reply).await,
-                };
-                if let Err(error) = handled {
+                if let Err(error) = self.handle(message).await {
                     self.events.fail("evidence archive", error);
                     return;
                 }
             },
             _ = sleep => {
                 sync = self.context.current() + SYNC_EVERY;
-                if let Err(error) = self.sync().await {
+                let now = self.context.now_ms();
+                if let Err(error) = self.archive.sync(now).await {
                     self.events.fail("evidence archive", error);
                     return;
                 }
@@ -188,83 +206,57 @@ impl<E: Runtime, S: Scheme> Actor<E, S> {
         }
     }
 
-    async fn sync(&mut self) -> Result<(), archive::Error> {
-        let archive = self.archive.take();
-        let archive = archive.ok_or(archive::Error::RecordCorrupted)?;
-        self.archive = Some(archive.sync().await?);
-        Ok(())
-    }
-
-    async fn handle(&mut self, activity: Activity<S, Digest>) -> Result<(), archive::Error> {
-        let (kind, seat, proof) = match &activity {
-            Activity::Notarization(notarization) => {
-                return self
-                    .keep(Certificate::Notarization(notarization.clone()))
-                    .await;
+    async fn handle(&mut self, message: Message<S>) -> Result<(), storage::Error> {
+        let now = self.context.now_ms();
+        match message {
+            // What was seen before a crash may not have been told.
+            Message::Seats(seats) => {
+                for (first, second) in self.archive.conflicts() {
+                    if first.vote.term() == seats.term {
+                        self.accuse(&seats, first, second);
+                    }
+                }
             }
-            Activity::Nullification(nullification) => {
-                return self
-                    .keep(Certificate::Nullification(nullification.clone()))
-                    .await;
+            Message::Report(_, Report::Vote(vote)) => {
+                self.archive.insert(vote, now);
             }
-            Activity::ConflictingNotarize(conflict) => (
-                SeatFault::ConflictingNotarize,
-                conflict.signer(),
-                conflict.encode(),
-            ),
-            Activity::ConflictingFinalize(conflict) => (
-                SeatFault::ConflictingFinalize,
-                conflict.signer(),
-                conflict.encode(),
-            ),
-            Activity::NullifyFinalize(conflict) => (
-                SeatFault::NullifyFinalize,
-                conflict.signer(),
-                conflict.encode(),
-            ),
-            _ => return Ok(()),
-        };
-        // The engine reports before it verifies; an accusation must stand on its own.
-        if activity.verify(&mut *self.context, &self.scheme, &Sequential) {
-            let seat = SeatIndex::new(seat.get());
-            warn!(%seat, ?kind, "seat contradicted itself");
-            self.events.emit(Event::SeatFault { seat, kind, proof });
+            Message::Report(_, Report::Certificate(certificate)) => {
+                self.archive.insert_certificate(certificate, now);
+            }
+            Message::Report(seats, Report::Conflict(first, second)) => {
+                self.archive.insert(first, now);
+                // The engine reports a conflict as often as it is sent one.
+                if self.archive.insert(second, now) {
+                    self.accuse(&seats, first, second);
+                }
+            }
+            Message::View { term, view, reply } => {
+                let _ = reply.send(self.archive.view(term, view).await?);
+            }
+            Message::Faults(reply) => {
+                let _ = reply.send(self.faults.values().cloned().collect());
+            }
         }
         Ok(())
     }
 
-    async fn answer(
-        &self,
-        view: View,
-        reply: oneshot::Sender<Vec<Bytes>>,
-    ) -> Result<(), archive::Error> {
-        let archive = self
-            .archive
-            .as_ref()
-            .ok_or(archive::Error::RecordCorrupted)?;
-        let kept = archive.get_all(view.get()).await?.unwrap_or_default();
-        let _ = reply.send(
-            kept.iter()
-                .map(|certificate| certificate.encode())
-                .collect(),
-        );
-        Ok(())
-    }
-
-    async fn keep(&mut self, certificate: Certificate<S, Digest>) -> Result<(), archive::Error> {
-        let Some(archive) = self.archive.take() else {
-            return Err(archive::Error::RecordCorrupted);
+    fn accuse(&mut self, seats: &TermSeats<S>, first: SignedVote, second: SignedVote) {
+        let Some(evidence) = Evidence::new(seats.voters.seats(), first, second, None) else {
+            return;
         };
-        let view = certificate.view();
-        let key = Keccak256::hash(&[&certificate.encode()]);
-        // The engine reports again what it reads back after a restart.
-        if archive.has_at(view.get(), &key).await? {
-            self.archive = Some(archive);
-            return Ok(());
+        let offence = evidence.offence();
+        if self.faults.contains_key(&offence) || self.faults.len() >= FAULTS_MAX {
+            return;
         }
-        let archive = archive.put_multi(view.get(), key, &certificate).await?;
-        let oldest = view.get().saturating_sub(self.kept_views);
-        self.archive = Some(archive.prune(oldest).await?);
-        Ok(())
+        // An accusation must stand on its own.
+        if evidence.verify(&seats.voters).is_ok() {
+            let (kinds, view) = (
+                [first, second].map(|vote| vote.vote.kind()),
+                first.vote.view(),
+            );
+            warn!(seat = %first.seat, %view, ?kinds, "seat contradicted itself");
+            self.faults.insert(offence, evidence.clone());
+            self.events.emit(Event::SeatFault(Box::new(evidence)));
+        }
     }
 }

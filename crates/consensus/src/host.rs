@@ -9,13 +9,14 @@ use crate::{
     lanes::Keep,
     network::tcp::{self, NetworkError, TcpConfig},
     node::{self, Node, NodeError, RECOVERY, Role},
-    scheme::{BlsScheme, KeyError, bls_scheme, identity, peer_key},
+    scheme::{BlsScheme, KeyError, identity, peer_key, seat_peers},
 };
 use commonware_codec::{Copying, DecodeExt as _};
 use commonware_cryptography::{Signer as _, ed25519};
 use commonware_runtime::{Metrics as _, Runner as _, Spawner as _, Supervisor as _, tokio};
 use commonware_utils::channel::{oneshot, watch};
-use cortado_types::{Genesis, Identity};
+use cortado_chain::State;
+use cortado_types::{B256, ChainId, Genesis, Identity, bls::SecretBls};
 use futures::future::BoxFuture;
 use std::{
     any::Any,
@@ -49,8 +50,8 @@ pub struct HostConfig {
     pub directory: PathBuf,
     /// Where it listens for peers.
     pub listen: SocketAddr,
-    /// Where seats listen.
-    pub seats: BTreeMap<Identity, SocketAddr>,
+    /// Where peers listen: seats of this term and of others, as far as the operator knows them.
+    pub peers: BTreeMap<Identity, SocketAddr>,
     /// Whether peers may have private addresses.
     pub allow_private: bool,
     /// Timeouts and sizes.
@@ -71,15 +72,9 @@ pub enum HostError {
         /// The offender.
         identity: Identity,
     },
-    /// A seat of the genesis has no address.
-    #[error("seat {identity} of the genesis has no address")]
-    NoAddress {
-        /// Its identity.
-        identity: Identity,
-    },
-    /// The genesis' seats make no set.
+    /// The genesis makes no chain.
     #[error(transparent)]
-    Genesis(#[from] cortado_types::GenesisError),
+    Genesis(#[from] cortado_chain::GenesisStateError),
     /// A key does not fit the seats.
     #[error(transparent)]
     Keys(#[from] KeyError),
@@ -286,46 +281,46 @@ impl Drop for Host {
 
 struct Prepared {
     identity: ed25519::PrivateKey,
-    scheme: BlsScheme,
+    votes: Option<SecretBls>,
     network: TcpConfig,
+}
+
+/// What the handshake starts with: one chain, whoever sits.
+fn network_namespace(chain_id: ChainId, genesis: B256) -> Vec<u8> {
+    let mut namespace = b"CORTADO_P2P".to_vec();
+    namespace.extend_from_slice(&chain_id.get().to_be_bytes());
+    namespace.extend_from_slice(genesis.as_slice());
+    namespace
 }
 
 fn prepare(config: &HostConfig) -> Result<Prepared, HostError> {
     let identity = private_key(&config.identity)?;
-    let seats = config.genesis.validate()?;
-    let secret = match &config.role {
-        Role::Seat { secret } => Some(secret),
+    let state = State::genesis(&config.genesis)?;
+    let votes = match &config.role {
+        Role::Seat { secret } => Some(secret.clone()),
         Role::Proposer | Role::Follower => None,
     };
-    let scheme = bls_scheme(&seats, config.genesis.chain_id, secret)?;
     let key = |identity: &Identity| {
         peer_key(identity).ok_or(HostError::Peer {
             identity: *identity,
         })
     };
-    let mut addresses = BTreeMap::new();
-    for seat in seats.seats() {
-        let address = config.seats.get(&seat.identity);
-        let address = address.ok_or(HostError::NoAddress {
-            identity: seat.identity,
-        })?;
-        addresses.insert(key(&seat.identity)?, *address);
-    }
+    let addressed = |(identity, address): (&Identity, &SocketAddr)| Ok((key(identity)?, *address));
+    let addresses = config.peers.iter().map(addressed);
     // Proposers and followers dial; nobody dials them, so any address of theirs will do.
-    let mut others = BTreeMap::new();
-    for proposer in &config.genesis.proposers {
-        others.insert(key(proposer)?, config.listen);
-    }
+    let other = |identity: &Identity| Ok((key(identity)?, config.listen));
+    let others = config.genesis.proposers.iter().map(other);
     let network = TcpConfig {
-        namespace: seats.base_namespace(config.genesis.chain_id),
+        namespace: network_namespace(config.genesis.chain_id, state.genesis_block().hash()),
         listen: config.listen,
-        seats: addresses,
-        others,
+        addresses: addresses.collect::<Result<_, HostError>>()?,
+        seats: seat_peers(&state.seats)?,
+        others: others.collect::<Result<_, HostError>>()?,
         allow_private: config.allow_private,
     };
     Ok(Prepared {
         identity,
-        scheme,
+        votes,
         network,
     })
 }
@@ -338,26 +333,28 @@ async fn run(
     stopping: oneshot::Receiver<()>,
 ) {
     let me = prepared.identity.public_key();
-    let (links, oracle, network) = match tcp::start(&context, prepared.identity, prepared.network) {
-        Ok(started) => started,
-        Err(error) => {
-            let _ = started.send(Err(error.into()));
-            return;
-        }
-    };
+    let (links, oracle, roster, network) =
+        match tcp::start(&context, prepared.identity, prepared.network) {
+            Ok(started) => started,
+            Err(error) => {
+                let _ = started.send(Err(error.into()));
+                return;
+            }
+        };
     let node = Node::start::<_, tcp::Tcp>(
         context.child("node"),
         node::Config {
             genesis: config.genesis,
             me,
             role: config.role,
-            scheme: prepared.scheme,
+            votes: prepared.votes,
             keep: config.keep,
             retention_ms: config.retention_ms,
             partition: PARTITION.into(),
             tuning: config.tuning,
             blocker: oracle.clone(),
             peers: oracle,
+            roster,
         },
         links,
     )

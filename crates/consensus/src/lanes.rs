@@ -13,6 +13,9 @@
 //!   for one place (R6a).
 //! - Nothing that a proposer sends can stall this: it is judged alone, refused with a reason, and
 //!   bounded by its slot's byte quota.
+//! - At a term change certificates and acknowledgements of the old seats count no more: what is not
+//!   in a block yet is acknowledged anew, without its body being sent again (R6a). New seats get
+//!   the bodies from the proposers.
 //! - A seat that a final block names a body to that it does not hold fetches it; a follower does
 //!   so for the namespaces that it wants.
 
@@ -24,7 +27,7 @@ mod state;
 mod store;
 mod wire;
 
-pub use actor::{Actor, Config, SeatSigner};
+pub use actor::{Actor, Config};
 pub use ingress::{Mailbox, Offer};
 pub use state::{Lanes, Refusal, Verdict};
 pub use wire::{Ack, LANE_BLOCK_BYTES_MAX, LaneBlock, SealedLane};

@@ -89,9 +89,9 @@ impl Ledger {
     }
 
     /// Moves the finalised state forward and drops the states it decides about.
-    pub fn finalize(&self, finalized: Finalized) {
+    pub fn finalize(&self, finalized: Arc<Finalized>) {
         let height = finalized.height();
         self.unfinalised().retain(|(at, _), _| *at > height);
-        self.0.finalized.send_replace(Arc::new(finalized));
+        self.0.finalized.send_replace(finalized);
     }
 }

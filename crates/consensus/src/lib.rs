@@ -25,6 +25,8 @@
 //! | [`application`] | the glue: propose on a state, check against a state |
 //! | [`finalizer`], [`ledger`] | final blocks in order, the state, snapshots |
 //! | [`evidence`] | R2: what accuses and what excuses seats |
+//! | [`terms`], [`committee`] | R5a: which engine runs, who sits |
+//! | [`history`] | final blocks of all terms; catching up across terms |
 //! | [`engine`], [`network`], [`scheme`] | how the engine's parts are put together |
 //! | [`simulate`] | the same nodes on a simulated network, clock and disk |
 //!
@@ -33,14 +35,19 @@
 //! connection. What a power cut leaves behind is read back: votes by the engine, acknowledgements
 //! by [`lanes`], the state by replaying final blocks on the last snapshot.
 //!
-//! **Terms.** One term runs today. Namespaces, partitions and channels are keyed by term already.
+//! **Terms.** Seats change by time (R5a). [`terms`] runs one engine a term, each with its own seats,
+//! stores and sub-channels; [`history`] has final blocks of all terms and fetches those that the
+//! present engine cannot have. Which seats a node counts, and whether it signs, follows from the
+//! final state: [`committee`]. See `docs/decisions/0001-terms.md`.
 
 pub mod application;
 pub mod block;
+pub mod committee;
 pub mod engine;
 pub mod events;
 pub mod evidence;
 pub mod finalizer;
+pub mod history;
 pub mod host;
 pub mod lanes;
 pub mod ledger;
@@ -51,4 +58,5 @@ pub mod runtime;
 pub mod scheme;
 pub mod simulate;
 pub mod tally;
+pub mod terms;
 pub mod witness;

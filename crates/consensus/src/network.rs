@@ -11,6 +11,7 @@ use cortado_types::limits::{BLOCK_BYTES_MAX, LANE_BODY_BYTES_MAX};
 use std::num::NonZeroU32;
 
 pub mod tcp;
+pub mod terms;
 
 /// Room for the header, signature and framing around a body or a block, bytes.
 const FRAME_SLACK_BYTES: usize = 64 << 10;
@@ -69,8 +70,11 @@ pub const BODIES: ChannelSpec = ChannelSpec::new(7, 64);
 /// Signatures over what seats saw on L1 (R9, R10).
 pub const SIGHTS: ChannelSpec = ChannelSpec::new(8, 64);
 
+/// Requests for final blocks and certificates of any term. One answer may be a MiB.
+pub const CHAIN: ChannelSpec = ChannelSpec::new(9, 64);
+
 /// All channels, in the order of their numbers.
-pub const CHANNELS: [ChannelSpec; 9] = [
+pub const CHANNELS: [ChannelSpec; 10] = [
     VOTES,
     CERTIFICATES,
     RESOLVER,
@@ -80,6 +84,7 @@ pub const CHANNELS: [ChannelSpec; 9] = [
     ACKS,
     BODIES,
     SIGHTS,
+    CHAIN,
 ];
 
 /// Both ends of one channel.
@@ -105,6 +110,8 @@ pub struct Links<N: Transport> {
     pub bodies: Link<N>,
     /// [`SIGHTS`].
     pub sights: Link<N>,
+    /// [`CHAIN`].
+    pub chain: Link<N>,
 }
 
 impl<N: Transport> Links<N> {
@@ -120,6 +127,7 @@ impl<N: Transport> Links<N> {
             acks,
             bodies,
             sights,
+            chain,
         ] = links;
         Self {
             votes,
@@ -131,6 +139,7 @@ impl<N: Transport> Links<N> {
             acks,
             bodies,
             sights,
+            chain,
         }
     }
 
@@ -146,6 +155,7 @@ impl<N: Transport> Links<N> {
             self.acks,
             self.bodies,
             self.sights,
+            self.chain,
         ]
     }
 }

@@ -4,28 +4,32 @@
 //! keys, partitions and connections.
 
 use crate::{
-    application::Application,
-    block::{Block, Digest, digest},
-    engine::{self, EngineLinks, MarshalMailbox, Parts, Tuning},
+    block::Block,
+    committee::Committee,
+    engine::{MarshalMailbox, Tuning},
     events::{Event, Events},
     evidence,
     finalizer::{Finalizer, Listeners, SnapshotError, Snapshots},
-    lanes::{self, Keep, LaneBlock, SealedLane, SeatSigner},
+    history::{self, catch_up},
+    lanes::{self, Keep, LaneBlock, SealedLane},
     ledger::{Finalized, Ledger},
-    network::Links,
+    network::{Links, terms::TermChannels},
     publisher,
     runtime::{Runtime, Transport},
-    scheme::{KeyError, Scheme, seat_peers},
+    scheme::{KeyError, Scheme, finality},
+    terms::{self, VotingKeys},
     witness::{self, Observation},
 };
-use commonware_consensus::marshal::Identifier;
-use commonware_consensus::types::{Epoch, Height as EngineHeight};
+use commonware_codec::Decode as _;
+use commonware_consensus::simplex::types::Finalization;
 use commonware_cryptography::ed25519;
 use commonware_runtime::Handle;
 use commonware_storage::archive;
-use commonware_utils::channel::{mpsc, watch};
+use commonware_utils::channel::{mpsc, oneshot, watch};
+use cortado_evidence::{Evidence, ViewRecord};
 use cortado_types::{
-    B256, CodecError, FinalityCertificate, Genesis, Height, bls::SecretBls, decode_exact,
+    B256, CodecError, FinalityCertificate, Genesis, Header, Height, SeatSet, Term, View,
+    bls::SecretBls, decode_exact,
 };
 use std::sync::Arc;
 use thiserror::Error;
@@ -34,7 +38,8 @@ use tracing::error;
 /// What an identity is on the network.
 #[derive(Clone)]
 pub enum Role {
-    /// Votes and acknowledges; its BLS key signs both.
+    /// Votes and acknowledges in the terms in which its identity and this key have a seat, and
+    /// follows in the others. Its BLS key signs both.
     Seat {
         /// The key.
         secret: SecretBls,
@@ -53,8 +58,8 @@ pub struct Config<S: Scheme, N: Transport> {
     pub me: ed25519::PublicKey,
     /// What it is.
     pub role: Role,
-    /// Signs votes on a seat, else only verifies.
-    pub scheme: S,
+    /// What it votes with; needed for a seat.
+    pub votes: Option<S::Keys>,
     /// Whose bodies it keeps.
     pub keep: Keep,
     /// How long it keeps them, ms.
@@ -67,6 +72,8 @@ pub struct Config<S: Scheme, N: Transport> {
     pub blocker: N::Blocker,
     /// The network's peers.
     pub peers: N::Peers,
+    /// Is told who sits.
+    pub roster: N::Roster,
 }
 
 /// What to do about data that is damaged: what follows from peers is fetched again, and a seat that
@@ -85,6 +92,9 @@ pub enum NodeError {
     /// What is on disk cannot be used.
     #[error(transparent)]
     Snapshot(#[from] SnapshotError),
+    /// What is on disk does not make the chain go on.
+    #[error("final blocks on disk: {0}")]
+    Replay(String),
     /// What is on disk is damaged in the middle.
     #[error("{what}: {source}; {RECOVERY}")]
     Store {
@@ -99,14 +109,13 @@ pub enum NodeError {
 /// many in a row without one does not happen while a quorum is up.
 const CERTIFICATE_SEARCH_MAX: u64 = 1_024;
 
-/// Views whose certificates are kept for evidence: about four weeks of an idle chain.
-const EVIDENCE_VIEWS: u64 = 4 << 20;
-
 /// A running node.
 #[derive(Clone)]
 pub struct Node<S: Scheme> {
     ledger: Ledger,
-    marshal: MarshalMailbox<S>,
+    history: history::Mailbox,
+    marshal: watch::Receiver<Option<MarshalMailbox<S>>>,
+    genesis: Arc<(Block, Arc<SeatSet>)>,
     lanes: lanes::Mailbox,
     witness: witness::Mailbox,
     publisher: Option<publisher::Mailbox>,
@@ -131,25 +140,18 @@ impl<S: Scheme> Node<S> {
             &config.genesis,
         )
         .await?;
-        let genesis = Block::new(cortado_chain::State::genesis(&config.genesis)?.genesis_block());
-        let seats = at.state.seats.clone();
-        let seat_peers = seat_peers(&seats)?;
+        let start = cortado_chain::State::genesis(&config.genesis)?;
+        let genesis = Arc::new((Block::new(start.genesis_block()), start.seats.clone()));
         let ledger = Ledger::new(at);
         let at = ledger.finalized();
         let events = Events::default();
-        let signer = match &config.role {
-            Role::Seat { secret } => {
-                let index = seat_peers
-                    .binary_search(&config.me)
-                    .map_err(|_| KeyError::NotSeated { seats: seats.len() })?;
-                let index = cortado_types::SeatIndex::new(index as u32);
-                Some(SeatSigner {
-                    index,
-                    secret: secret.clone(),
-                })
-            }
+        let secret = match &config.role {
+            Role::Seat { secret } => Some(secret.clone()),
             Role::Proposer | Role::Follower => None,
         };
+        let committee = Committee::of(&at.state, &config.me, secret.as_ref())?;
+        let keys = secret.clone().zip(config.votes);
+        let keys = keys.map(|(secret, votes)| VotingKeys::<S> { votes, secret });
 
         let (acks_out, acks_in) = links.acks;
         let (lanes_out, lanes_in) = links.lanes;
@@ -157,8 +159,8 @@ impl<S: Scheme> Node<S> {
             context.child("lanes"),
             lanes::Config {
                 me: config.me.clone(),
-                signer: signer.clone(),
-                seats: seat_peers.clone(),
+                secret: secret.clone(),
+                committee: committee.clone(),
                 keep: config.keep,
                 retention_ms: config.retention_ms,
                 partition: config.partition.clone(),
@@ -176,26 +178,33 @@ impl<S: Scheme> Node<S> {
             context.child("witness"),
             witness::Config {
                 me: config.me.clone(),
-                signer: signer.clone(),
-                seats: seat_peers.clone(),
+                secret: secret.clone(),
+                committee: committee.clone(),
                 blocker: config.blocker.clone(),
             },
             at.clone(),
         );
         let (evidence_actor, evidence) = evidence::Actor::init(
             context.child("evidence"),
-            config.scheme.clone(),
             &config.partition,
-            EVIDENCE_VIEWS,
+            config.tuning.evidence,
             events.clone(),
         )
         .await
         .map_err(store("evidence archive"))?;
+        let (history_actor, history) = history::Actor::init(
+            context.child("history"),
+            &config.partition,
+            config.tuning.blocks_per_file,
+            ledger.clone(),
+            events.clone(),
+        )
+        .await
+        .map_err(store("block store"))?;
 
-        let reports = evidence.clone();
-        let mut tasks = vec![witness_actor.start(links.sights)];
-        // A follower runs no simplex, so nothing is ever reported there.
-        if signer.is_some() {
+        let mut tasks = vec![witness_actor.start(links.sights), history_actor.start()];
+        // Whoever has no key never votes, so nothing is ever reported there.
+        if keys.is_some() {
             tasks.push(evidence_actor.start());
         }
         let publisher = match config.role {
@@ -208,11 +217,11 @@ impl<S: Scheme> Node<S> {
                 let (actor, mailbox) = publisher::Actor::new(
                     context.child("publisher"),
                     publisher::Config {
-                        seats: seat_peers,
+                        me: config.me.clone(),
+                        committee,
                         lanes: lanes.clone(),
                         events: events.clone(),
                     },
-                    &at,
                 );
                 tasks.push(actor.start::<N>(lanes_out, acks_in));
                 Some(mailbox)
@@ -223,63 +232,70 @@ impl<S: Scheme> Node<S> {
             }
         };
 
-        let application = Application::new(
+        let (finalizer_actor, finalizer) = Finalizer::new(
+            context.child("finalizer"),
             ledger.clone(),
-            lanes.clone(),
-            witness.clone(),
-            &config.tuning,
+            history.clone(),
+            snapshots,
+            config.tuning.clone(),
+            Listeners {
+                lanes: lanes.clone(),
+                witness: witness.clone(),
+                publisher: publisher.clone(),
+                events: events.clone(),
+            },
         );
-        let listeners = Listeners {
-            lanes: lanes.clone(),
-            witness: witness.clone(),
-            publisher: publisher.clone(),
-            events: events.clone(),
-        };
-        let (finalizer_context, finalizer_ledger) = (context.child("finalizer"), ledger.clone());
-        let finalizer_tuning = config.tuning.clone();
-        let (started, finalizer_task) = futures::channel::oneshot::channel();
-        let (marshal, engine_task) = engine::start::<E, S, N, Block, _, _, _, _>(
-            context.child("engine"),
-            engine::Config {
-                scheme: config.scheme,
+        let (replaying, replayed) = oneshot::channel();
+        tasks.push(finalizer_actor.start(replaying));
+        if replayed.await.is_err() {
+            let reason = events.failure().unwrap_or_default();
+            return Err(NodeError::Replay(reason.to_owned()));
+        }
+        let (catch_up_actor, catch_up) = catch_up::Actor::<E, S>::new::<N>(
+            context.child("catch_up"),
+            catch_up::Config {
+                me: config.me.clone(),
+                ledger: ledger.clone(),
+                history: history.clone(),
+                finalizer: finalizer.clone(),
+                blocker: config.blocker.clone(),
+                peers: config.peers.clone(),
+            },
+            links.chain,
+        );
+        tasks.push(catch_up_actor.start());
+        let channels = TermChannels::new(
+            &context,
+            links.votes,
+            links.certificates,
+            links.resolver,
+            links.blocks,
+            links.backfill,
+        );
+        let (terms_actor, marshal) = terms::Actor::<E, S, N>::new(
+            context.child("terms"),
+            terms::Config {
                 me: config.me,
-                votes: signer.is_some(),
-                epoch: Epoch::zero(),
-                genesis,
+                keys,
+                genesis: genesis.0.clone(),
+                genesis_seats: genesis.1.clone(),
                 partition: config.partition,
                 tuning: config.tuning,
                 blocker: config.blocker,
                 peers: config.peers,
+                roster: config.roster,
+                ledger: ledger.clone(),
+                history: history.clone(),
+                finalizer,
+                catch_up,
+                lanes: lanes.clone(),
+                witness: witness.clone(),
+                evidence: evidence.clone(),
+                events: events.clone(),
             },
-            EngineLinks {
-                votes: links.votes,
-                certificates: links.certificates,
-                resolver: links.resolver,
-                blocks: links.blocks,
-                backfill: links.backfill,
-            },
-            move |marshal| async move {
-                let (finalizer, intake) = Finalizer::new(
-                    finalizer_context,
-                    finalizer_ledger,
-                    marshal,
-                    snapshots,
-                    finalizer_tuning,
-                    listeners,
-                );
-                let _ = started.send(finalizer.start());
-                Parts {
-                    application,
-                    finalizer: intake,
-                    activity: reports,
-                }
-            },
-        )
-        .await;
-        tasks.push(engine_task);
-        if let Ok(task) = finalizer_task.await {
-            tasks.push(task);
-        }
+            channels,
+        );
+        tasks.push(terms_actor.start());
         let task = context.child("node").spawn(move |context| async move {
             let (result, _, _) = futures::future::select_all(tasks).await;
             if !context.is_stopping() {
@@ -289,7 +305,9 @@ impl<S: Scheme> Node<S> {
         Ok((
             Self {
                 ledger,
+                history,
                 marshal,
+                genesis,
                 lanes,
                 witness,
                 publisher,
@@ -307,9 +325,9 @@ impl<S: Scheme> Node<S> {
 
     /// Number of the newest block known to be final; after a start it may not be applied yet.
     pub async fn newest(&self) -> Height {
-        let stored = self.marshal.get_info(Identifier::Latest).await;
-        let stored = stored.map_or(Height::ZERO, |(height, _)| Height::new(height.get()));
-        stored.max(self.finalized().height())
+        terms::newest(&self.marshal)
+            .await
+            .max(self.finalized().height())
     }
 
     /// Follows [`Node::finalized`]; intermediate blocks may be skipped.
@@ -329,35 +347,68 @@ impl<S: Scheme> Node<S> {
 
     /// A final block by number.
     pub async fn block(&self, height: Height) -> Option<Block> {
+        if height == Height::ZERO {
+            return Some(self.genesis.0.clone());
+        }
         if height > self.finalized().height() {
             return None;
         }
-        let found = self
-            .marshal
-            .get_block(EngineHeight::new(height.get()))
-            .await?;
-        Some(found.inner().clone())
+        self.history.block(height).await
     }
 
     /// A final block by hash.
     pub async fn block_by_hash(&self, hash: B256) -> Option<Block> {
-        let digest: Digest = digest(hash);
-        let found = self.marshal.get_block(&digest).await?.inner().clone();
-        // Marshal also holds blocks that are not final.
-        let stored = self.block(found.inner().header.height).await?;
-        (stored == found).then_some(found)
+        if hash == self.genesis.0.hash() {
+            return Some(self.genesis.0.clone());
+        }
+        let found = self.history.by_hash(hash).await?;
+        // It is written before it counts as final.
+        (found.inner().header.height <= self.finalized().height()).then_some(found)
     }
 
     /// The certificate of the lowest final block at or above `height` that has one, with that
     /// block's number. Headers between are tied to it by their parent hashes.
     pub async fn certificate(&self, height: Height) -> Option<(Height, FinalityCertificate)> {
         let newest = self.finalized().height();
-        for at in height.get()..=newest.get().min(height.get() + CERTIFICATE_SEARCH_MAX) {
-            if let Some(found) = self.marshal.get_finalization(EngineHeight::new(at)).await {
-                return Some((Height::new(at), S::finality(&found)));
-            }
+        let reach = Height::new(height.get().saturating_add(CERTIFICATE_SEARCH_MAX));
+        let found = self.history.certificate(height, reach.min(newest)).await;
+        let (at, bytes) = found?;
+        Some((at, Self::finality(bytes)?))
+    }
+
+    fn finality(finalization: bytes::Bytes) -> Option<FinalityCertificate> {
+        let config = S::certificate_codec_config_unbounded();
+        let decoded = Finalization::<S, _>::decode_cfg(finalization, &config).ok()?;
+        Some(finality(&decoded))
+    }
+
+    /// The seats of a term that has begun.
+    pub async fn seats(&self, term: Term) -> Option<Arc<SeatSet>> {
+        let state = self.finalized().state.clone();
+        if term == state.term {
+            return Some(state.seats.clone());
         }
-        None
+        if term == Term::ZERO {
+            return Some(self.genesis.1.clone());
+        }
+        let record = self
+            .history
+            .term(term)
+            .await
+            .filter(|_| term < state.term)?;
+        SeatSet::new(record.seats).ok().map(Arc::new)
+    }
+
+    /// How a term ended: the header of its last block and that block's own certificate, which the
+    /// seats of the term signed (R5a). `None` while it has not.
+    pub async fn boundary(&self, term: Term) -> Option<(Header, FinalityCertificate)> {
+        let next = term.next()?;
+        if next > self.finalized().state.term {
+            return None;
+        }
+        let opening = self.history.term(next).await?.opening;
+        let certificate = Self::finality(opening.finalization.into())?;
+        Some((opening.header, certificate))
     }
 
     /// A lane block by the hash of its header. If a final block names it and it is still being
@@ -388,11 +439,15 @@ impl<S: Scheme> Node<S> {
         self.witness.observe(observation).await;
     }
 
-    /// Notarizations and nullifications that this seat saw in a view: what an accused seat answers
-    /// with (R2). In the engine's encoding.
-    pub async fn certificates(&self, view: cortado_types::View) -> Vec<bytes::Bytes> {
-        self.evidence
-            .certificates(commonware_consensus::types::View::new(view.get()))
-            .await
+    /// Votes and quorums that this seat saw in a view: what accuses seats and what excuses them
+    /// (R2). Empty on a node that does not vote.
+    pub async fn view(&self, term: Term, view: View) -> ViewRecord {
+        self.evidence.view(term, view).await
+    }
+
+    /// Contradictions of seats found in this run, or shortly before the last one ended (R2). What
+    /// is found later is an [`Event::SeatFault`].
+    pub async fn faults(&self) -> Vec<Evidence> {
+        self.evidence.faults().await
     }
 }

@@ -40,4 +40,13 @@ pub trait Transport: Send + Sync + 'static {
     type Blocker: Blocker<PublicKey = ed25519::PublicKey> + Send + Sync;
     /// Says who the peers are.
     type Peers: Provider<PublicKey = ed25519::PublicKey> + Send + Sync;
+    /// Is told who sits.
+    type Roster: Roster;
+}
+
+/// Keeps connections to whoever sits.
+pub trait Roster: Send + Sync + 'static {
+    /// From now on these are the seats whose peers matter: of the present term, the one before and
+    /// the next. `id` rises from call to call. Peers that are no seats stay as they were.
+    fn track(&mut self, id: u64, seats: &[ed25519::PublicKey]);
 }

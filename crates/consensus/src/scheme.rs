@@ -6,23 +6,28 @@
 
 use crate::block::Digest;
 use commonware_codec::{Copying, DecodeExt as _, Encode as _};
-use commonware_consensus::simplex::{
-    scheme::{Scheme as SimplexScheme, bls12381_multisig, ed25519 as ed25519_scheme},
-    types::Finalization,
+use commonware_consensus::{
+    simplex::{
+        scheme::{Scheme as SimplexScheme, bls12381_multisig, ed25519 as ed25519_scheme},
+        types::Finalization,
+    },
 };
 use commonware_cryptography::{
     bls12381::primitives::{
         group::{G2, Private},
         variant::MinSig,
     },
-    certificate::Signers,
+    certificate::{Attestation, Signers},
     ed25519,
 };
 use commonware_utils::ordered::{BiMap, Set};
+use cortado_evidence::{Electorate, Voters};
 use cortado_types::{
-    B256, ChainId, FinalityCertificate, Identity, SeatBitmap, SeatIndex, SeatSet, Term, View,
+    B256, ChainId, FinalityCertificate, Identity, SeatBitmap, SeatIndex, SeatSet, SignedVote, Term,
+    View, VoteCertificate,
     bls::{SecretBls, SignatureBytes},
 };
+use std::sync::Arc;
 use thiserror::Error;
 
 /// Attributable BLS12-381 multisignatures with signatures in G1 (`MinSig`).
@@ -61,57 +66,123 @@ pub enum KeyError {
 
 /// What this crate asks of a signing scheme beyond what the engine asks.
 pub trait Scheme: SimplexScheme<Digest, PublicKey = ed25519::PublicKey> {
-    /// The finalisation as the rest of the system and Ethereum read it.
-    fn finality(finalization: &Finalization<Self, Digest>) -> FinalityCertificate;
+    /// What an identity votes with, in whichever terms it has a seat.
+    type Keys: Clone + Send + Sync + 'static;
+
+    /// Checks votes that were archived.
+    type Voters: Voters + Send + Sync + 'static;
+
+    /// The scheme of the term in which `seats` sit: signs with `keys`, or only verifies without.
+    ///
+    /// # Errors
+    /// [`KeyError`] if a key is invalid or `keys` belong to no seat.
+    fn of_term(
+        seats: &SeatSet,
+        chain_id: ChainId,
+        keys: Option<&Self::Keys>,
+    ) -> Result<Self, KeyError>;
+
+    /// The seats of one term.
+    fn voters(chain_id: ChainId, seats: Arc<SeatSet>) -> Self::Voters;
+
+    /// A seat's signature as evidence carries it.
+    fn signature(attestation: &Attestation<Self>) -> SignatureBytes;
+
+    /// A quorum as the rest of the system and Ethereum read it: who signed, and the sum.
+    fn quorum(certificate: &Self::Certificate) -> (SeatBitmap, SignatureBytes);
 }
 
-fn finality(
-    term: u64,
-    view: u64,
-    parent_view: u64,
-    payload: &Digest,
-    signers: &Signers,
-    signature: SignatureBytes,
-) -> FinalityCertificate {
-    let seats = signers.iter().map(|seat| SeatIndex::new(seat.get()));
+/// A finalisation as the rest of the system and Ethereum read it.
+pub fn finality<S: Scheme>(finalization: &Finalization<S, Digest>) -> FinalityCertificate {
+    let proposal = &finalization.proposal;
+    let (signers, signature) = S::quorum(&finalization.certificate);
     FinalityCertificate {
-        term: Term::new(term),
-        view: View::new(view),
-        parent_view: View::new(parent_view),
-        payload: B256::from(payload.0),
-        signers: SeatBitmap::from_signers(signers.len(), seats),
+        term: Term::new(proposal.round.epoch().get()),
+        view: View::new(proposal.round.view().get()),
+        parent_view: View::new(proposal.parent.get()),
+        payload: B256::from(proposal.payload.0),
+        signers,
         signature,
     }
 }
 
+fn bitmap(signers: &Signers) -> SeatBitmap {
+    let seats = signers.iter().map(|seat| SeatIndex::new(seat.get()));
+    SeatBitmap::from_signers(signers.len(), seats)
+}
+
 impl Scheme for BlsScheme {
-    fn finality(finalization: &Finalization<Self, Digest>) -> FinalityCertificate {
-        let proposal = &finalization.proposal;
-        let bytes = finalization.certificate.signature.encode();
-        finality(
-            proposal.round.epoch().get(),
-            proposal.round.view().get(),
-            proposal.parent.get(),
-            &proposal.payload,
-            &finalization.certificate.signers,
-            SignatureBytes::try_from(bytes.as_ref()).unwrap_or_default(),
-        )
+    type Keys = SecretBls;
+    type Voters = Electorate;
+
+    fn of_term(
+        seats: &SeatSet,
+        chain_id: ChainId,
+        keys: Option<&SecretBls>,
+    ) -> Result<Self, KeyError> {
+        bls_scheme(seats, chain_id, keys)
+    }
+
+    fn voters(chain_id: ChainId, seats: Arc<SeatSet>) -> Electorate {
+        Electorate { chain_id, seats }
+    }
+
+    fn signature(attestation: &Attestation<Self>) -> SignatureBytes {
+        SignatureBytes::try_from(attestation.signature.encode().as_ref()).unwrap_or_default()
+    }
+
+    fn quorum(certificate: &Self::Certificate) -> (SeatBitmap, SignatureBytes) {
+        let sum = certificate.signature.encode();
+        let sum = SignatureBytes::try_from(sum.as_ref()).unwrap_or_default();
+        (bitmap(&certificate.signers), sum)
+    }
+}
+
+/// The simulator's seats: what is archived of their signatures cannot be checked, and their engine
+/// did it before.
+#[derive(Clone, Debug)]
+pub struct CheapVoters(Arc<SeatSet>);
+
+impl Voters for CheapVoters {
+    fn seats(&self) -> &SeatSet {
+        &self.0
+    }
+
+    fn signed(&self, vote: &SignedVote) -> bool {
+        (vote.seat.get() as usize) < self.0.len()
+    }
+
+    fn certified(&self, certificate: &VoteCertificate) -> bool {
+        let signers = certificate.signers.signers(self.0.len());
+        signers.is_ok_and(|signers| signers.len() >= self.0.quorum())
     }
 }
 
 impl Scheme for CheapScheme {
-    /// Signatures do not aggregate, so the signature field is zero: nobody but the simulator's
-    /// own engine can check it, and it did.
-    fn finality(finalization: &Finalization<Self, Digest>) -> FinalityCertificate {
-        let proposal = &finalization.proposal;
-        finality(
-            proposal.round.epoch().get(),
-            proposal.round.view().get(),
-            proposal.parent.get(),
-            &proposal.payload,
-            &finalization.certificate.signers,
-            SignatureBytes::ZERO,
-        )
+    type Keys = ed25519::PrivateKey;
+    type Voters = CheapVoters;
+
+    fn of_term(
+        seats: &SeatSet,
+        chain_id: ChainId,
+        keys: Option<&ed25519::PrivateKey>,
+    ) -> Result<Self, KeyError> {
+        cheap_scheme(seats, chain_id, keys.cloned())
+    }
+
+    fn voters(_: ChainId, seats: Arc<SeatSet>) -> CheapVoters {
+        CheapVoters(seats)
+    }
+
+    /// The part of an ed25519 signature that has room: it names the vote and verifies nothing.
+    fn signature(attestation: &Attestation<Self>) -> SignatureBytes {
+        SignatureBytes::from_slice(&attestation.signature.encode()[..SignatureBytes::len_bytes()])
+    }
+
+    /// Signatures do not aggregate, so the sum is zero: nobody but the simulator's own engine can
+    /// check it, and it did.
+    fn quorum(certificate: &Self::Certificate) -> (SeatBitmap, SignatureBytes) {
+        (bitmap(&certificate.signers), SignatureBytes::ZERO)
     }
 }
 

@@ -8,8 +8,8 @@ use crate::{
     lanes::Keep,
     network::{CHANNELS, Link, Links, MESSAGE_BYTES_MAX},
     node::{self, Node, Role},
-    runtime::Transport,
-    scheme::{BlsScheme, CheapScheme, Scheme, bls_scheme, cheap_scheme, identity},
+    runtime::{Roster, Transport},
+    scheme::{BlsScheme, CheapScheme, Scheme, identity},
 };
 use commonware_cryptography::{Signer as _, ed25519};
 use commonware_p2p::{
@@ -22,8 +22,8 @@ use commonware_p2p::{
 use commonware_runtime::{Handle, Spawner as _, Supervisor as _, deterministic};
 use commonware_utils::NZUsize;
 use cortado_types::{
-    ChainId, Genesis, L1Config, NamespaceConfig, Seat, SeatSet, TimestampMs, bls::SecretBls,
-    ecdsa::SigningKey,
+    Address, ChainId, Genesis, L1Config, NamespaceConfig, Seat, SeatsRead, TimestampMs,
+    bls::SecretBls, ecdsa::SigningKey,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -40,6 +40,15 @@ impl Transport for Simulated {
     type Receiver = Receiver<ed25519::PublicKey>;
     type Blocker = Control<ed25519::PublicKey, deterministic::Context>;
     type Peers = Manager<ed25519::PublicKey, deterministic::Context>;
+    type Roster = Everybody;
+}
+
+/// The simulated network has one list of peers for all, and everybody is on it from the start: who
+/// hears whom is decided by links.
+pub struct Everybody;
+
+impl Roster for Everybody {
+    fn track(&mut self, _: u64, _: &[ed25519::PublicKey]) {}
 }
 
 /// A sender that reaches only some peers, so that one identity can show two faces.
@@ -130,37 +139,40 @@ impl Keys {
     }
 }
 
-/// Makes a signing scheme from a simulated identity's keys.
+/// Takes what a scheme votes with from a simulated identity's keys.
 pub trait SimulatedScheme: Scheme {
-    /// Signs with `keys` if there are any.
-    fn make(seats: &SeatSet, chain_id: ChainId, keys: Option<&Keys>) -> Self;
+    /// Its share of `keys`.
+    fn votes(keys: &Keys) -> Self::Keys;
 }
 
 impl SimulatedScheme for BlsScheme {
-    fn make(seats: &SeatSet, chain_id: ChainId, keys: Option<&Keys>) -> Self {
-        bls_scheme(seats, chain_id, keys.map(|keys| &keys.bls)).expect("keys were derived for it")
+    fn votes(keys: &Keys) -> SecretBls {
+        keys.bls.clone()
     }
 }
 
 impl SimulatedScheme for CheapScheme {
-    fn make(seats: &SeatSet, chain_id: ChainId, keys: Option<&Keys>) -> Self {
-        cheap_scheme(seats, chain_id, keys.map(|keys| keys.network.clone()))
-            .expect("keys were derived for it")
+    fn votes(keys: &Keys) -> ed25519::PrivateKey {
+        keys.network.clone()
     }
 }
 
 /// What a world looks like at its beginning.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// Seats.
+    /// Seats of the first term.
     pub seats: usize,
+    /// Identities that have no seat in the first term and may get one later.
+    pub spares: usize,
     /// Proposers.
     pub proposers: usize,
     /// Length of a slot and of an L1 slot, ms.
     pub slot_ms: u64,
+    /// Length of a term, ms.
+    pub term_ms: u64,
     /// Bytes of bodies that a namespace may use in a slot.
     pub slot_bytes_max: u64,
-    /// RLP of the L1 header at genesis.
+    /// RLP of the L1 header at genesis; its state root becomes that of an L1 with the seats settled.
     pub anchor: Vec<u8>,
     /// Timeouts of all nodes.
     pub tuning: Tuning,
@@ -169,21 +181,13 @@ pub struct Plan {
 /// Namespace of the first simulated rollup; the others follow.
 pub const FIRST_ROLLUP: u64 = 1_000;
 
-/// Keys and genesis of a plan. Identities `0..seats` are seats in bitmap order, then come the
-/// proposers; proposer `i` holds namespace [`FIRST_ROLLUP`]` + i`.
+/// Keys and genesis of a plan. Identities `0..seats` are the first term's seats in bitmap order, then
+/// come the proposers, then the spares; proposer `i` holds namespace [`FIRST_ROLLUP`]` + i`.
 pub fn genesis(plan: &Plan) -> (Vec<Keys>, Genesis) {
-    let count = plan.seats + plan.proposers;
+    let count = plan.seats + plan.proposers + plan.spares;
     let mut keys: Vec<_> = (0..count as u64).map(Keys::derive).collect();
     keys[..plan.seats].sort_by_key(Keys::peer);
-    let seats = keys[..plan.seats]
-        .iter()
-        .enumerate()
-        .map(|(i, keys)| Seat {
-            identity: identity(&keys.peer()),
-            bls: keys.bls.public(),
-            registry_index: i as u32,
-        })
-        .collect();
+    let seats = (0..plan.seats).map(|i| seat(&keys, i)).collect();
     let namespaces = (0..plan.proposers).map(|i| NamespaceConfig {
         namespace: cortado_types::Namespace::new(FIRST_ROLLUP + i as u64),
         reserve_holder: Some(keys[plan.seats + i].lane.address()),
@@ -194,29 +198,41 @@ pub fn genesis(plan: &Plan) -> (Vec<Keys>, Genesis) {
         reserve_holder: None,
         slot_bytes_max: 0,
     };
-    let genesis = Genesis {
+    let mut genesis = Genesis {
         chain_id: ChainId::new(7_777),
         time: TimestampMs::ZERO,
         slot_ms: plan.slot_ms,
+        term_ms: plan.term_ms,
         l1: L1Config {
             chain_id: 1_337,
             slot_ms: plan.slot_ms,
             slots_per_epoch: 8,
             anchor: plan.anchor.clone().into(),
+            registry: Address::ZERO,
         },
         namespaces: std::iter::once(l1_pointer).chain(namespaces).collect(),
-        seats,
-        proposers: keys[plan.seats..]
+        seats: SeatsRead::unproved(seats),
+        proposers: keys[plan.seats..plan.seats + plan.proposers]
             .iter()
             .map(|keys| identity(&keys.peer()))
             .collect(),
     };
+    cortado_l1::testing::settle(&mut genesis);
     (keys, genesis)
+}
+
+/// The seat of identity `i`.
+pub fn seat(keys: &[Keys], i: usize) -> Seat {
+    Seat {
+        identity: identity(&keys[i].peer()),
+        bls: keys[i].bls.public(),
+        registry_index: i as u32,
+    }
 }
 
 /// A world: identities, their network, and the nodes that run at the moment.
 ///
-/// Identities `0..seats` are seats in bitmap order, then come the proposers.
+/// Identities are as in [`genesis`].
 pub struct World<S: SimulatedScheme> {
     context: deterministic::Context,
     /// The network.
@@ -226,7 +242,6 @@ pub struct World<S: SimulatedScheme> {
     /// Keys by identity.
     pub keys: Vec<Keys>,
     plan: Plan,
-    seat_set: SeatSet,
     running: BTreeMap<usize, (Node<S>, Handle<()>)>,
     faces: Vec<(Node<S>, Handle<()>)>,
     starts: BTreeMap<String, u64>,
@@ -240,8 +255,10 @@ impl<S: SimulatedScheme> World<S> {
     pub async fn new(context: deterministic::Context, plan: Plan) -> Self {
         let (keys, genesis) = genesis(&plan);
         let count = keys.len();
-        let seat_set = genesis.validate().expect("the plan must make a genesis");
-        let peers: Vec<_> = keys.iter().map(Keys::peer).collect();
+        let is_proposer = |i: usize| (plan.seats..plan.seats + plan.proposers).contains(&i);
+        let (proposers, seats): (Vec<_>, Vec<_>) = (0..count).partition(|i| is_proposer(*i));
+        let peers = |of: Vec<usize>| of.into_iter().map(|i| keys[i].peer()).collect();
+        let (seats, proposers): (Vec<_>, Vec<_>) = (peers(seats), peers(proposers));
         let (network, oracle) = Network::new_with_split_peers(
             context.child("network"),
             simulated::Config {
@@ -250,8 +267,8 @@ impl<S: SimulatedScheme> World<S> {
                 disconnect_on_block: true,
                 tracked_peer_sets: NZUsize!(1),
             },
-            peers[..plan.seats].to_vec(),
-            peers[plan.seats..].to_vec(),
+            seats,
+            proposers,
         )
         .await;
         network.start();
@@ -261,7 +278,6 @@ impl<S: SimulatedScheme> World<S> {
             genesis: Arc::new(genesis),
             keys,
             plan,
-            seat_set,
             running: BTreeMap::new(),
             faces: Vec::new(),
             starts: BTreeMap::new(),
@@ -367,7 +383,8 @@ impl<S: SimulatedScheme> World<S> {
     ) -> (Node<S>, Handle<()>) {
         let keys = self.keys[i].clone();
         let me = keys.peer();
-        let seated = i < self.plan.seats;
+        let (seats, proposers) = (self.plan.seats, self.plan.proposers);
+        let proposes = (seats..seats + proposers).contains(&i);
         let start = self.starts.entry(partition.clone()).or_default();
         *start += 1;
         let context = self
@@ -378,24 +395,21 @@ impl<S: SimulatedScheme> World<S> {
         let config = node::Config::<S, Simulated> {
             genesis: self.genesis.clone(),
             me: me.clone(),
-            role: if seated {
+            role: if proposes {
+                Role::Proposer
+            } else {
                 Role::Seat {
                     secret: keys.bls.clone(),
                 }
-            } else {
-                Role::Proposer
             },
-            scheme: S::make(
-                &self.seat_set,
-                self.genesis.chain_id,
-                seated.then_some(&keys),
-            ),
+            votes: (!proposes).then(|| S::votes(&keys)),
             keep: Keep::All,
             retention_ms: u64::MAX,
             partition,
             tuning: self.plan.tuning.clone(),
             blocker: self.oracle.control(me),
             peers: self.oracle.manager(),
+            roster: Everybody,
         };
         let (sender, receiver) = futures::channel::oneshot::channel();
         // Its own task, so that aborting it aborts all it started: power is cut.

@@ -56,7 +56,9 @@ fn plan() -> Plan {
     Plan {
         seats: 4,
         proposers: 1,
+        spares: 0,
         slot_ms: 2_000,
+        term_ms: cortado_types::genesis::TERM_MS_MAX,
         slot_bytes_max: 1 << 20,
         anchor: alloy_rlp::encode(alloy_consensus::Header::default()),
         tuning: Tuning::default(),
@@ -131,6 +133,7 @@ fn damaged_lane_blocks_and_acknowledgements_never_panic() {
     let block = lane_block();
     let encoded = alloy_rlp::encode(&block);
     let ack = alloy_rlp::encode(Ack {
+        term: cortado_types::Term::ZERO,
         hash: B256::repeat_byte(7),
         signature: SignatureBytes::repeat_byte(9),
     });

@@ -5,7 +5,7 @@
 //!                                 └─ GenesisPlan ──execute──▶ accounts of an L1's genesis
 //!  key files ──▶ KeyRegistration ─┐
 //!  Header + FinalityCertificate ──┼──▶ call data ──▶ Sender ──▶ an L1
-//!  votes ──▶ Vote, signature sum ─┘
+//!  Evidence, excuses ─────────────┘
 //! ```
 //!
 //! - [`abi`] is the interface of the contracts, from their committed artifacts.
@@ -13,6 +13,7 @@
 
 pub mod abi;
 pub mod deploy;
+pub mod evidence;
 pub mod finality;
 pub mod genesis;
 pub mod plan;
@@ -23,12 +24,12 @@ pub mod relay;
 pub mod rpc;
 pub mod seats;
 pub mod sender;
+pub mod slashing;
 pub mod staking;
 
 #[cfg(test)]
 mod tests;
 
-pub use finality::Vote;
 pub use genesis::{GenesisOperator, GenesisPlan, GenesisTransaction, SeatSecret};
 pub use plan::{Addresses, Contract, DeployConfig};
 pub use registration::{KeyRegistration, possession_namespace};

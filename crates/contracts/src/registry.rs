@@ -6,7 +6,7 @@ use crate::{
     seats::{Candidate, Place, Places, SeatList, SeatsError, choose, page_address},
 };
 use alloy_primitives::{Address, B256, U256};
-use cortado_types::{Seat, SeatSet, SeatSetError};
+use cortado_types::{ChainId, Seat, SeatSet, SeatSetError};
 use futures::future::BoxFuture;
 use std::sync::Arc;
 use thiserror::Error;
@@ -137,6 +137,14 @@ impl Registry {
         query: C,
     ) -> Result<C::Return, RpcError> {
         view(&*self.l1, self.address, query).await
+    }
+
+    /// The chain whose seats it has.
+    ///
+    /// # Errors
+    /// If the node does not answer.
+    pub async fn chain_id(&self) -> Result<ChainId, RpcError> {
+        Ok(ChainId::new(self.ask(abi::CHAIN_IDCall {}).await?))
     }
 
     /// The epoch that is now.

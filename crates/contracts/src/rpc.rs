@@ -119,6 +119,19 @@ mod hex_u64 {
     }
 }
 
+/// An event that a contract emitted.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Log {
+    /// Block it is in.
+    #[serde(with = "hex_u64")]
+    pub block_number: u64,
+    /// Which event, and its indexed fields.
+    pub topics: Vec<B256>,
+    /// Its other fields.
+    pub data: Bytes,
+}
+
 /// A call or a transaction to be.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Request {
@@ -164,6 +177,13 @@ pub trait L1: Send + Sync {
     fn send(&self, raw: Bytes) -> BoxFuture<'_, Result<B256, RpcError>>;
     /// What became of a transaction; none while it is in no block.
     fn receipt(&self, hash: B256) -> BoxFuture<'_, Result<Option<Receipt>, RpcError>>;
+    /// Events of one kind that a contract emitted, from one block to another, both included.
+    fn logs(
+        &self,
+        contract: Address,
+        event: B256,
+        blocks: (u64, u64),
+    ) -> BoxFuture<'_, Result<Vec<Log>, RpcError>>;
 }
 
 /// Asks a view of a contract.
@@ -361,5 +381,20 @@ impl L1 for Rpc {
 
     fn receipt(&self, hash: B256) -> BoxFuture<'_, Result<Option<Receipt>, RpcError>> {
         self.ask("eth_getTransactionReceipt", json!([hash]))
+    }
+
+    fn logs(
+        &self,
+        contract: Address,
+        event: B256,
+        (from, to): (u64, u64),
+    ) -> BoxFuture<'_, Result<Vec<Log>, RpcError>> {
+        let filter = json!({
+            "address": contract,
+            "topics": [event],
+            "fromBlock": format!("{from:#x}"),
+            "toBlock": format!("{to:#x}"),
+        });
+        self.ask("eth_getLogs", json!([filter]))
     }
 }

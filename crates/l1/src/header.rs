@@ -43,16 +43,7 @@ impl TrackedHeader {
     /// # Errors
     /// [`HeaderError`] if they are not one header.
     pub fn read(raw: &[u8]) -> Result<Self, HeaderError> {
-        if raw.len() > L1_HEADER_BYTES_MAX {
-            return Err(HeaderError::TooLong { size: raw.len() });
-        }
-        let mut rest = raw;
-        let header = alloy_consensus::Header::decode(&mut rest).map_err(HeaderError::Malformed)?;
-        if !rest.is_empty() {
-            return Err(HeaderError::Trailing {
-                trailing: rest.len(),
-            });
-        }
+        let header = full_header(raw)?;
         Ok(Self {
             number: header.number,
             hash: keccak256(raw),
@@ -68,4 +59,19 @@ impl TrackedHeader {
             hash: self.hash,
         }
     }
+}
+
+/// All of an L1 header.
+pub(crate) fn full_header(raw: &[u8]) -> Result<alloy_consensus::Header, HeaderError> {
+    if raw.len() > L1_HEADER_BYTES_MAX {
+        return Err(HeaderError::TooLong { size: raw.len() });
+    }
+    let mut rest = raw;
+    let header = alloy_consensus::Header::decode(&mut rest).map_err(HeaderError::Malformed)?;
+    if !rest.is_empty() {
+        return Err(HeaderError::Trailing {
+            trailing: rest.len(),
+        });
+    }
+    Ok(header)
 }

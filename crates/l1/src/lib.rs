@@ -11,13 +11,19 @@
 //!                     └─ a3 ── a4 = L1*      moves by extension
 //! ```
 //!
+//! What stands in the state of a finalised block is read by proofs under its header
+//! ([`read_seats`]), so that seats and stake come from L1 alone.
+//!
 //! Moves to a heavier fork need a weight; until one is defined a move must extend `L1*`.
 
 mod header;
+mod registry;
+pub mod testing;
 mod tree;
 
 #[cfg(test)]
 mod tests;
 
 pub use header::{HeaderError, TrackedHeader};
+pub use registry::{ReadError, Settled, read_seats};
 pub use tree::{FinalityError, MoveError, Tree};

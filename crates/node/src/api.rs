@@ -12,6 +12,7 @@
 mod blocks;
 mod error;
 mod events;
+mod evidence;
 mod finality;
 pub mod limits;
 mod meta;
@@ -99,6 +100,9 @@ fn routes() -> Vec<Route> {
         ("/v1/status", get(meta::status)),
         ("/v1/genesis", get(meta::genesis)),
         ("/v1/seats/{epoch}", get(meta::seats)),
+        ("/v1/terms/{epoch}/boundary", get(meta::boundary)),
+        ("/v1/votes/{epoch}/{view}", get(evidence::votes)),
+        ("/v1/evidence", get(evidence::evidence)),
         ("/v1/blocks", get(blocks::range)),
         ("/v1/blocks/{id}", get(blocks::block)),
         ("/v1/blocks/{id}/header", get(blocks::header)),

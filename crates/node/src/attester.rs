@@ -4,11 +4,13 @@ use crate::{
     api::{self, Server},
     chain_reader::NodeReader,
     clock::{self, Skew},
+    evidence::{self, EvidenceStore, EvidenceStoreError},
     home::{Home, HomeError},
     index::{Index, IndexError},
     keys::{self, KeyFileError, SeatKeys},
     l1::{L1Endpoints, L1Error, Watcher},
     reader::{ChainReader, LocalStatus},
+    slashing::{self, SlashingConfig, SlashingStartError},
 };
 use cortado_consensus::{
     engine::Tuning,
@@ -95,6 +97,9 @@ pub struct AttesterConfig {
     /// The L1 node. Without one the attester votes on blocks and sees nothing of L1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub l1: Option<L1NodeConfig>,
+    /// An L1 account that reports seats that lie, and answers for those that do not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slashing: Option<SlashingConfig>,
     /// Seats of this attester.
     pub seats: Vec<SeatConfig>,
     /// Addresses of all seats of the chain.
@@ -159,6 +164,12 @@ pub enum StartError {
     /// The index cannot be used.
     #[error(transparent)]
     Index(#[from] IndexError),
+    /// What is known against seats cannot be used.
+    #[error(transparent)]
+    Evidence(#[from] EvidenceStoreError),
+    /// What reports seats does not start.
+    #[error(transparent)]
+    Slashing(#[from] SlashingStartError),
     /// A URL of the L1 node is none.
     #[error("l1: {0}")]
     L1(#[from] L1Error),
@@ -234,6 +245,9 @@ impl Attester {
             return Err(StartError::WorkerThreads);
         }
         let genesis = load_genesis(&config.genesis)?;
+        if config.slashing.is_some() && config.l1.is_none() {
+            return Err(SlashingStartError::NoL1.into());
+        }
         let home = Home::open(&config.data_dir, "attester")?;
         let mut hosts = Vec::new();
         let mut own_seats = Vec::new();
@@ -251,7 +265,7 @@ impl Attester {
                 retention_ms: config.retention_ms,
                 directory: home.path().join(format!("seat-{}", short(&identity))),
                 listen: seat.listen,
-                seats: addresses(&config.peers),
+                peers: addresses(&config.peers),
                 allow_private: config.allow_private_peers,
                 tuning: Tuning::default(),
                 worker_threads: config.worker_threads,
@@ -267,19 +281,45 @@ impl Attester {
             ..LocalStatus::default()
         });
         let index = Index::open(home.path())?;
+        let evidence = EvidenceStore::open(home.path())?;
         let node = hosts[0].node().clone();
         let l1 = genesis.l1.clone();
-        let reader = NodeReader::start(genesis, node, index, status, hosts[0].metrics())
-            .await
-            .map_err(|error| StartError::Reader(format!("{error:#}")))?;
+        let reader = NodeReader::start(
+            genesis,
+            node,
+            (index, evidence.clone()),
+            status,
+            hosts[0].metrics(),
+        )
+        .await
+        .map_err(|error| StartError::Reader(format!("{error:#}")))?;
         let server = api::serve(config.api, reader.clone())
             .await
             .map_err(|source| StartError::Api {
                 address: config.api,
                 source,
             })?;
+        let nodes: Vec<_> = hosts.iter().map(|host| host.node().clone()).collect();
+        let reports = match (&config.slashing, &config.l1) {
+            (Some(slashing), Some(l1)) => Some(slashing::start(
+                slashing,
+                &l1.rpc,
+                home.path(),
+                reader.genesis(),
+                evidence.clone(),
+                nodes.clone(),
+            )?),
+            _ => None,
+        };
         let local = Arc::new(local);
         let mut tasks = vec![tokio::spawn(watch_clock(reader.tip(), local.clone()))];
+        for node in &nodes {
+            tasks.push(tokio::spawn(evidence::follow(
+                node.clone(),
+                evidence.clone(),
+            )));
+        }
+        tasks.extend(reports.map(tokio::spawn));
         let watcher = match &config.l1 {
             None => None,
             Some(node) => {
@@ -289,7 +329,6 @@ impl Attester {
                 };
                 let (observations, mut observed) = mpsc::channel(OBSERVATIONS_MAX);
                 let watcher = Watcher::start(&endpoints, &l1, reader.tip(), observations)?;
-                let nodes: Vec<_> = hosts.iter().map(|host| host.node().clone()).collect();
                 tasks.push(tokio::spawn(async move {
                     while let Some(observation) = observed.recv().await {
                         for node in &nodes {

@@ -1,13 +1,17 @@
 //! What the HTTP API reads, from a running consensus node and the index beside it.
 
 use crate::{
+    evidence::{EvidenceStore, Kept},
     index::{Index, IndexError},
     reader::{ChainReader, LanePlace, LocalStatus, ReadError, Reading, Tip, TransactionPlace},
 };
 use cortado_chain::{Checks, State, apply};
+use cortado_client::api::EvidenceView;
 use cortado_consensus::{host::MetricsText, ledger::Finalized, node::Node, scheme::BlsScheme};
+use cortado_evidence::ViewRecord;
 use cortado_types::{
-    B256, Block, FinalityCertificate, Genesis, Height, LaneBody, Namespace, SeatSet, Term,
+    B256, Block, FinalityCertificate, Genesis, Header, Height, LaneBody, Namespace, SeatSet, Term,
+    View,
     mmr::{HistoryProof, Range},
 };
 use std::{
@@ -38,9 +42,9 @@ type Consensus = Node<BlsScheme>;
 pub struct NodeReader {
     genesis: Arc<Genesis>,
     genesis_block: Arc<Block>,
-    seats: Arc<SeatSet>,
     node: Consensus,
     index: Arc<Index>,
+    evidence: EvidenceStore,
     tip: watch::Sender<Arc<Tip>>,
     /// The first block whose transactions are still to be indexed.
     indexed: watch::Sender<Height>,
@@ -89,7 +93,7 @@ impl NodeReader {
     pub async fn start(
         genesis: Arc<Genesis>,
         node: Consensus,
-        index: Index,
+        (index, evidence): (Index, EvidenceStore),
         local: watch::Receiver<LocalStatus>,
         metrics: MetricsText,
     ) -> anyhow::Result<Arc<Self>> {
@@ -113,13 +117,13 @@ impl NodeReader {
         let at = replayed(&node, hashes.len()).await;
         let reader = Arc::new(Self {
             genesis,
-            seats: genesis_state.seats.clone(),
             genesis_block,
             tip: watch::Sender::new(tip_of(&at)),
             node,
             indexed: watch::Sender::new(index.transactions_next()?),
             failed: watch::Sender::new(false),
             index: Arc::new(index),
+            evidence,
             history: Mutex::new(history),
             states: Mutex::new(BTreeMap::new()),
             local,
@@ -339,7 +343,28 @@ impl ChainReader for NodeReader {
     }
 
     fn seats(&self, term: Term) -> Reading<'_, Option<Arc<SeatSet>>> {
-        Box::pin(async move { Ok((term == Term::ZERO).then(|| self.seats.clone())) })
+        Box::pin(async move { Ok(self.node.seats(term).await) })
+    }
+
+    fn boundary(&self, term: Term) -> Reading<'_, Option<(Header, FinalityCertificate)>> {
+        Box::pin(async move { Ok(self.node.boundary(term).await) })
+    }
+
+    fn votes(&self, term: Term, view: View) -> Reading<'_, ViewRecord> {
+        Box::pin(async move { Ok(self.node.view(term, view).await) })
+    }
+
+    fn evidence(&self) -> Reading<'_, Vec<EvidenceView>> {
+        Box::pin(async move {
+            let kept = self.evidence.all();
+            let kept = kept.map_err(|error| ReadError::Store(error.to_string()))?;
+            let view = |kept: Kept| EvidenceView {
+                offence: kept.offence,
+                standing: kept.standing,
+                evidence: kept.evidence,
+            };
+            Ok(kept.into_iter().map(view).collect())
+        })
     }
 
     fn local_status(&self) -> LocalStatus {

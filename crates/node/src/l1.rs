@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   JSON-RPC: latest, parents, finalized ─▶ rpc ─▶ every hash recomputed ─▶ watcher ─▶ Observation
+//!   JSON-RPC: registry at the finalised block ─▶ seats, proved ─▶ watcher ─▶ Observation
 //!   beacon: head events (wake), duties (lookahead), spec (checked against genesis)
 //! ```
 //!
@@ -12,6 +13,7 @@
 mod beacon;
 mod error;
 mod http;
+mod registry;
 mod rpc;
 mod walk;
 mod watcher;

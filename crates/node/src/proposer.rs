@@ -16,10 +16,10 @@ use cortado_rollup::{
     service::{ProposerConfig, RunningProposer, ServiceError, start_proposer},
     source::{Finalised, FinalisedSource, LaneSink, SealedLane, SourceError},
 };
-use cortado_types::{ChainId, Height, Identity, LaneBody, Namespace, SeatSet};
+use cortado_types::{ChainId, Height, Identity, LaneBody, Namespace};
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
 use thiserror::Error;
 
 /// How long a body that a final block names is waited for before it is asked for anew.
@@ -83,17 +83,12 @@ pub enum ProposerError {
 pub struct P2pSource {
     node: Node<BlsScheme>,
     chain_id: ChainId,
-    seats: Arc<SeatSet>,
 }
 
 impl P2pSource {
-    /// Reads from `node`, whose chain has these seats.
-    pub fn new(node: Node<BlsScheme>, chain_id: ChainId, seats: Arc<SeatSet>) -> Self {
-        Self {
-            node,
-            chain_id,
-            seats,
-        }
+    /// Reads from `node`.
+    pub fn new(node: Node<BlsScheme>, chain_id: ChainId) -> Self {
+        Self { node, chain_id }
     }
 }
 
@@ -148,13 +143,16 @@ impl FinalisedSource for P2pSource {
             let found = found.ok_or_else(|| lost(format!("body of {hash} is not kept")))?;
             bodies.insert(hash, found.body);
         }
+        let term = certificate.term;
+        let seats = self.node.seats(term).await;
+        let seats = seats.ok_or_else(|| lost(format!("seats of term {term} are not kept")))?;
         Finalised::verify_through(
             subject,
             &descendants,
             certificate,
             bodies,
             self.chain_id,
-            &self.seats,
+            &seats,
         )
         .map_err(lost)
     }
@@ -220,7 +218,7 @@ impl Proposer {
             retention_ms: RETENTION_MS_MIN,
             directory: home.path().join("p2p"),
             listen: config.listen,
-            seats: addresses(&config.peers),
+            peers: addresses(&config.peers),
             allow_private: config.allow_private_peers,
             tuning: Tuning::default(),
             worker_threads: config.worker_threads,
@@ -228,8 +226,7 @@ impl Proposer {
         .await
         .map_err(StartError::from)?;
         let node = host.node().clone();
-        let seats = node.finalized().state.seats.clone();
-        let source = P2pSource::new(node.clone(), genesis.chain_id, seats);
+        let source = P2pSource::new(node.clone(), genesis.chain_id);
         let running = start_proposer(&config.gateway, &genesis, key, source, P2pSink(node)).await?;
         Ok(Self {
             running,

@@ -1,10 +1,11 @@
 //! What the HTTP API asks of a node.
 
 use cortado_chain::State;
-use cortado_client::api::L1NodeStatus;
+use cortado_client::api::{EvidenceView, L1NodeStatus};
+use cortado_evidence::ViewRecord;
 use cortado_types::{
-    B256, Block, FinalityCertificate, Genesis, Height, LaneBody, Namespace, SeatSet, Term,
-    mmr::HistoryProof,
+    B256, Block, FinalityCertificate, Genesis, Header, Height, LaneBody, Namespace, SeatSet, Term,
+    View, mmr::HistoryProof,
 };
 use futures::future::BoxFuture;
 use std::sync::Arc;
@@ -120,6 +121,14 @@ pub trait ChainReader: Send + Sync + 'static {
 
     /// The seats of a term.
     fn seats(&self, term: Term) -> Reading<'_, Option<Arc<SeatSet>>>;
+
+    /// How a term ended: header and own certificate of its last block. `None` while it has not.
+    fn boundary(&self, term: Term) -> Reading<'_, Option<(Header, FinalityCertificate)>>;
+    /// Votes and quorums that the node's seat saw in a view; empty if it saw none.
+    fn votes(&self, term: Term, view: View) -> Reading<'_, ViewRecord>;
+
+    /// What the node knows against seats.
+    fn evidence(&self) -> Reading<'_, Vec<EvidenceView>>;
 
     /// What the node says of itself.
     fn local_status(&self) -> LocalStatus;

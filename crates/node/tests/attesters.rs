@@ -1,5 +1,8 @@
 //! Four attesters over real sockets, on an embedded L1, read by a client that trusts none of them.
 
+#[path = "support/registry.rs"]
+mod registry;
+
 use cortado_client::{Client, namespace_state};
 use cortado_devl1::Handle as L1;
 use cortado_node::{
@@ -8,8 +11,8 @@ use cortado_node::{
     l1::L1Rpc,
 };
 use cortado_types::{
-    Address, ChainId, Genesis, Height, L1Config, Namespace, NamespaceConfig, TimestampMs,
-    bls::SecretBls,
+    Address, ChainId, Genesis, Height, L1Config, Namespace, NamespaceConfig, Seat, SeatsRead,
+    TimestampMs, bls::SecretBls, genesis::TERM_MS_MAX,
 };
 use futures::StreamExt;
 use std::{
@@ -35,7 +38,7 @@ fn free_address() -> SocketAddr {
     listener.local_addr().unwrap()
 }
 
-async fn embedded_l1(dir: &Path) -> (L1, L1Config, u64) {
+async fn embedded_l1(dir: &Path, seats: &[Seat]) -> (L1, L1Config, SeatsRead, u64) {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     let genesis_time_ms = now.as_secs() * 1_000;
     let l1 = cortado_devl1::start(cortado_devl1::Config {
@@ -44,7 +47,7 @@ async fn embedded_l1(dir: &Path) -> (L1, L1Config, u64) {
         slots_per_epoch: 4,
         genesis_time_ms,
         prefunded: Vec::new(),
-        alloc: Default::default(),
+        alloc: registry::alloc(seats),
         data_dir: dir.join("l1"),
         rpc_addr: "127.0.0.1:0".parse().unwrap(),
         beacon_addr: "127.0.0.1:0".parse().unwrap(),
@@ -55,20 +58,20 @@ async fn embedded_l1(dir: &Path) -> (L1, L1Config, u64) {
     .await
     .unwrap();
     let rpc = L1Rpc::new(&format!("http://{}", l1.rpc_addr())).unwrap();
-    let anchor = rpc.by_number(0).await.unwrap().unwrap().raw;
     let config = L1Config {
         chain_id: 31_337,
         slot_ms: SLOT_MS,
         slots_per_epoch: 4,
-        anchor,
+        anchor: Default::default(),
+        registry: Address::ZERO,
     };
-    (l1, config, genesis_time_ms)
+    let (config, read) = registry::read(&rpc, seats.to_vec(), config).await;
+    (l1, config, read, genesis_time_ms)
 }
 
 impl Chain {
     async fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let (l1, l1_config, time) = embedded_l1(dir.path()).await;
         let mut seats = Vec::new();
         let mut peers = Vec::new();
         let mut own = Vec::new();
@@ -91,10 +94,12 @@ impl Chain {
             seats.push(seat);
         }
         seats.sort_by_key(|seat| seat.identity);
+        let (l1, l1_config, seats, time) = embedded_l1(dir.path(), &seats).await;
         let genesis = Genesis {
             chain_id: ChainId::new(9_009),
             time: TimestampMs::new(time),
             slot_ms: SLOT_MS,
+            term_ms: TERM_MS_MAX,
             l1: l1_config,
             namespaces: vec![NamespaceConfig {
                 namespace: ROLLUP,
@@ -120,6 +125,7 @@ impl Chain {
                     rpc: format!("http://{}", l1.rpc_addr()),
                     beacon: Some(format!("http://{}", l1.beacon_addr())),
                 }),
+                slashing: None,
                 seats: vec![seat],
                 peers: peers.clone(),
             })

@@ -4,6 +4,8 @@
 mod chain;
 #[path = "support/front.rs"]
 mod front;
+#[path = "support/registry.rs"]
+mod registry;
 
 use chain::{TestChain, genesis};
 use cortado_consensus::witness::Observation;
@@ -13,7 +15,7 @@ use cortado_node::{
     l1::{L1Endpoints, L1Error, L1Rpc, Watcher},
     reader::Tip,
 };
-use cortado_types::{B256, L1Config};
+use cortado_types::{B256, L1Config, SeatsRead};
 use front::Front;
 use serde_json::{Value, json};
 use std::{
@@ -31,6 +33,7 @@ const SLOT_MS: u64 = 200;
 struct Ethereum {
     l1: Handle,
     config: L1Config,
+    seats: SeatsRead,
     _dir: TempDir,
 }
 
@@ -44,7 +47,7 @@ impl Ethereum {
             slots_per_epoch: 4,
             genesis_time_ms: now.as_secs() * 1_000,
             prefunded: Vec::new(),
-            alloc: Default::default(),
+            alloc: registry::alloc(&genesis(1).seats.seats),
             data_dir: dir.path().join("l1"),
             rpc_addr: "127.0.0.1:0".parse().unwrap(),
             beacon_addr: "127.0.0.1:0".parse().unwrap(),
@@ -55,16 +58,17 @@ impl Ethereum {
         .await
         .unwrap();
         let rpc = L1Rpc::new(&format!("http://{}", l1.rpc_addr())).unwrap();
-        let anchor = rpc.by_number(0).await.unwrap().unwrap().raw;
         let config = L1Config {
             chain_id: 31_337,
             slot_ms: SLOT_MS,
             slots_per_epoch: 4,
-            anchor,
+            ..genesis(1).l1
         };
+        let (config, seats) = registry::read(&rpc, genesis(1).seats.seats, config).await;
         Self {
             l1,
             config,
+            seats,
             _dir: dir,
         }
     }
@@ -84,9 +88,11 @@ struct Watch {
     tip: watch::Sender<Arc<Tip>>,
 }
 
-fn tip(config: &L1Config) -> Tip {
+fn tip(config: &L1Config, seats: &SeatsRead) -> Tip {
     let mut genesis = genesis(1);
-    genesis.l1.anchor = config.anchor.clone();
+    genesis.l1 = config.clone();
+    genesis.l1.slot_ms = genesis.slot_ms;
+    genesis.seats = seats.clone();
     let chain = TestChain::of(genesis, 1);
     Tip {
         block: Arc::new(chain.tip().clone()),
@@ -96,8 +102,17 @@ fn tip(config: &L1Config) -> Tip {
 }
 
 impl Watch {
-    fn start(rpc: String, beacon: Option<String>, config: &L1Config) -> Self {
-        let (tip, tip_receiver) = watch::channel(Arc::new(tip(config)));
+    fn start(rpc: String, beacon: Option<String>, ethereum: &Ethereum) -> Self {
+        Self::start_with(rpc, beacon, &ethereum.config, &ethereum.seats)
+    }
+
+    fn start_with(
+        rpc: String,
+        beacon: Option<String>,
+        config: &L1Config,
+        seats: &SeatsRead,
+    ) -> Self {
+        let (tip, tip_receiver) = watch::channel(Arc::new(tip(config, seats)));
         let (sender, observations) = mpsc::channel(1_024);
         let endpoints = L1Endpoints { rpc, beacon };
         let watcher = Watcher::start(&endpoints, config, tip_receiver, sender).unwrap();
@@ -151,7 +166,7 @@ impl Watch {
 #[tokio::test]
 async fn every_header_is_told_once_oldest_first_and_then_what_is_final() {
     let ethereum = Ethereum::start().await;
-    let mut watch = Watch::start(ethereum.rpc(), None, &ethereum.config);
+    let mut watch = Watch::start(ethereum.rpc(), None, &ethereum);
     let mut told = vec![TrackedHeader::read(&ethereum.config.anchor).unwrap()];
     loop {
         match watch.next().await {
@@ -180,7 +195,7 @@ async fn every_header_is_told_once_oldest_first_and_then_what_is_final() {
 #[tokio::test]
 async fn reorg_is_told_from_where_it_leaves_the_known_chain() {
     let ethereum = Ethereum::start().await;
-    let mut watch = Watch::start(ethereum.rpc(), None, &ethereum.config);
+    let mut watch = Watch::start(ethereum.rpc(), None, &ethereum);
     let mut told = Vec::new();
     while told.len() < 3 {
         told.push(watch.header().await);
@@ -214,7 +229,7 @@ async fn header_that_does_not_hash_to_its_hash_is_refused() {
         }
     })
     .await;
-    let mut watch = Watch::start(front.url(), None, &ethereum.config);
+    let mut watch = Watch::start(front.url(), None, &ethereum);
     watch.error("hashes to").await;
     assert!(
         watch.observations.try_recv().is_err(),
@@ -259,7 +274,7 @@ async fn true_header_in_the_place_of_another_is_refused() {
         }
     })
     .await;
-    let mut watch = Watch::start(front.url(), None, &ethereum.config);
+    let mut watch = Watch::start(front.url(), None, &ethereum);
     watch.error("asked for block").await;
     assert!(
         watch.observations.try_recv().is_err(),
@@ -272,7 +287,7 @@ async fn node_of_another_chain_is_refused() {
     let ethereum = Ethereum::start().await;
     let mut config = ethereum.config.clone();
     config.chain_id = 5;
-    let mut watch = Watch::start(ethereum.rpc(), None, &config);
+    let mut watch = Watch::start_with(ethereum.rpc(), None, &config, &ethereum.seats);
     watch.error("is of chain 31337, the genesis names 5").await;
     assert!(watch.observations.try_recv().is_err());
 }
@@ -281,13 +296,16 @@ async fn node_of_another_chain_is_refused() {
 async fn node_that_left_the_final_chain_is_refused() {
     let ethereum = Ethereum::start().await;
     // A chain whose anchor is another block of number 0.
-    let mut config = ethereum.config.clone();
-    let foreign = alloy_consensus::Header {
-        number: 0,
-        ..Default::default()
+    let foreign = genesis(1);
+    let mut config = L1Config {
+        slot_ms: SLOT_MS,
+        slots_per_epoch: 4,
+        ..foreign.l1
     };
-    config.anchor = alloy_rlp::encode(&foreign).into();
-    let mut watch = Watch::start(ethereum.rpc(), None, &config);
+    let header = alloy_consensus::Header::default();
+    (config.anchor, _) = cortado_l1::testing::anchor(header.clone(), &foreign.seats.seats);
+    let (_, seats) = cortado_l1::testing::anchor(header, &foreign.seats.seats);
+    let mut watch = Watch::start_with(ethereum.rpc(), None, &config, &seats);
     watch.error("which the chain holds final").await;
     assert!(watch.observations.try_recv().is_err());
 }
@@ -297,7 +315,7 @@ async fn broken_connection_is_made_again() {
     let ethereum = Ethereum::start().await;
     let front = Front::start(ethereum.rpc(), |_, _| {}).await;
     let (url, address) = (front.url(), front.address());
-    let mut watch = Watch::start(url, None, &ethereum.config);
+    let mut watch = Watch::start(url, None, &ethereum);
     let before = watch.header().await;
     front.stop().await;
     watch.error("L1 node 127.0.0.1").await;
@@ -314,7 +332,7 @@ async fn broken_connection_is_made_again() {
 #[tokio::test]
 async fn headers_below_the_final_one_are_forgotten_and_not_told_again() {
     let ethereum = Ethereum::start().await;
-    let mut watch = Watch::start(ethereum.rpc(), None, &ethereum.config);
+    let mut watch = Watch::start(ethereum.rpc(), None, &ethereum);
     let first = watch.header().await;
     let second = watch.header().await;
     // The chain learns that the second is final.
@@ -336,7 +354,7 @@ async fn headers_below_the_final_one_are_forgotten_and_not_told_again() {
 #[tokio::test]
 async fn lookahead_is_on_with_a_beacon_and_off_without() {
     let ethereum = Ethereum::start().await;
-    let with = Watch::start(ethereum.rpc(), Some(ethereum.beacon()), &ethereum.config);
+    let with = Watch::start(ethereum.rpc(), Some(ethereum.beacon()), &ethereum);
     with.until("the lookahead", |status| {
         status.beacon && status.lookahead_until_slot.is_some()
     })
@@ -344,7 +362,7 @@ async fn lookahead_is_on_with_a_beacon_and_off_without() {
     let duties = with.watcher.lookahead().borrow().clone();
     assert_eq!(duties.len(), 8, "this and the next epoch");
     assert!(duties.iter().all(|duty| duty.pubkey.len() == 48));
-    let mut without = Watch::start(ethereum.rpc(), None, &ethereum.config);
+    let mut without = Watch::start(ethereum.rpc(), None, &ethereum);
     without.header().await;
     assert!(without.watcher.lookahead().borrow().is_empty());
     assert!(!without.watcher.status().borrow().beacon);
@@ -355,7 +373,12 @@ async fn beacon_that_counts_time_otherwise_is_of_no_use() {
     let ethereum = Ethereum::start().await;
     let mut config = ethereum.config.clone();
     config.slots_per_epoch = 32;
-    let mut watch = Watch::start(ethereum.rpc(), Some(ethereum.beacon()), &config);
+    let mut watch = Watch::start_with(
+        ethereum.rpc(),
+        Some(ethereum.beacon()),
+        &config,
+        &ethereum.seats,
+    );
     for _ in 0..3 {
         watch.header().await;
     }

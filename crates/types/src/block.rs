@@ -8,6 +8,7 @@ use crate::{
     ids::{ChainId, Slot},
     lane::{SignedLaneHeader, domain},
     limits::{L1_HEADER_BYTES_MAX, L1_HEADERS_PER_MOVE_MAX},
+    registry::ReadSeats,
     trie,
 };
 use alloy_primitives::{B256, Bytes, keccak256};
@@ -154,16 +155,20 @@ pub enum Operation {
     MovePointer(PointerMove),
     /// R10.
     FinalizeL1(L1Finality),
+    /// R10: the one way in which seats and stake reach the chain.
+    ReadSeats(ReadSeats),
 }
 
 const KIND_MOVE_POINTER: u8 = 1;
 const KIND_FINALIZE_L1: u8 = 2;
+const KIND_READ_SEATS: u8 = 3;
 
 impl Encodable for Operation {
     fn encode(&self, out: &mut dyn BufMut) {
         let (kind, length) = match self {
             Self::MovePointer(moved) => (KIND_MOVE_POINTER, moved.length()),
             Self::FinalizeL1(finality) => (KIND_FINALIZE_L1, finality.length()),
+            Self::ReadSeats(read) => (KIND_READ_SEATS, read.length()),
         };
         alloy_rlp::Header {
             list: true,
@@ -174,6 +179,7 @@ impl Encodable for Operation {
         match self {
             Self::MovePointer(moved) => moved.encode(out),
             Self::FinalizeL1(finality) => finality.encode(out),
+            Self::ReadSeats(read) => read.encode(out),
         }
     }
 
@@ -181,6 +187,7 @@ impl Encodable for Operation {
         let payload = 1 + match self {
             Self::MovePointer(moved) => moved.length(),
             Self::FinalizeL1(finality) => finality.length(),
+            Self::ReadSeats(read) => read.length(),
         };
         payload + alloy_rlp::length_of_length(payload)
     }
@@ -192,6 +199,7 @@ impl Decodable for Operation {
         let operation = match u8::decode(&mut payload)? {
             KIND_MOVE_POINTER => Self::MovePointer(PointerMove::decode(&mut payload)?),
             KIND_FINALIZE_L1 => Self::FinalizeL1(L1Finality::decode(&mut payload)?),
+            KIND_READ_SEATS => Self::ReadSeats(ReadSeats::decode(&mut payload)?),
             _ => return Err(alloy_rlp::Error::Custom("unknown kind of operation")),
         };
         if payload.is_empty() {

@@ -10,6 +10,7 @@ use crate::{
     ids::{ChainId, SeatIndex, Term, View},
     limits::SEATS_MAX,
     seats::{SeatSet, base_namespace},
+    vote::Vote,
 };
 use alloy_primitives::{B256, Bytes};
 use alloy_rlp::{RlpDecodable, RlpEncodable};
@@ -226,7 +227,7 @@ impl QuorumCertificate {
     }
 }
 
-fn verify_quorum(
+pub(crate) fn verify_quorum(
     bitmap: &SeatBitmap,
     signature: SignatureBytes,
     message: &[u8],
@@ -264,16 +265,14 @@ pub struct FinalityCertificate {
 }
 
 impl FinalityCertificate {
+    /// What each seat said.
+    pub fn vote(&self) -> Vote {
+        Vote::finalize(self.term, self.view, self.parent_view, self.payload)
+    }
+
     /// The bytes that each seat signed.
     pub fn message(&self, base_namespace: &[u8]) -> Vec<u8> {
-        let mut namespace = base_namespace.to_vec();
-        namespace.extend_from_slice(b"_FINALIZE");
-        let mut body = Vec::with_capacity(64);
-        put_varint(&mut body, self.term.get());
-        put_varint(&mut body, self.view.get());
-        put_varint(&mut body, self.parent_view.get());
-        body.extend_from_slice(self.payload.as_slice());
-        union_unique(&namespace, &body)
+        self.vote().message(base_namespace)
     }
 
     /// Checks that a quorum of `seats`, the seats of `term`, finalised the header hash `payload`.

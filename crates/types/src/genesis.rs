@@ -4,7 +4,8 @@ use crate::{
     header::L1Ref,
     ids::{ChainId, Namespace, TimestampMs},
     limits::NAMESPACES_MAX,
-    seats::{Identity, Seat, SeatSet, SeatSetError},
+    registry::SeatsRead,
+    seats::{Identity, SeatSet, SeatSetError},
     time::SlotClock,
 };
 use alloy_primitives::{Address, Bytes};
@@ -23,6 +24,8 @@ pub struct L1Config {
     pub slots_per_epoch: u64,
     /// RLP of the L1 header the pointer and `L1fin` start at.
     pub anchor: Bytes,
+    /// The contract on L1 that holds stake and settles seats (R10).
+    pub registry: Address,
 }
 
 /// One namespace at genesis.
@@ -47,12 +50,14 @@ pub struct Genesis {
     pub time: TimestampMs,
     /// Length of a slot, ms.
     pub slot_ms: u64,
+    /// Length of a term, ms: its seats sit at least so long (R5a).
+    pub term_ms: u64,
     /// The L1 that the chain follows.
     pub l1: L1Config,
     /// Ascending by id.
     pub namespaces: Vec<NamespaceConfig>,
-    /// Seats of the first term, ascending by identity.
-    pub seats: Vec<Seat>,
+    /// Seats of the first term, as the registry had them at the anchor.
+    pub seats: SeatsRead,
     /// p2p identities of proposers, which bring bodies to the attesters.
     #[serde(default)]
     pub proposers: Vec<Identity>,
@@ -73,6 +78,16 @@ pub enum GenesisError {
         min: u64,
         /// L1 slot length, ms.
         l1_slot_ms: u64,
+    },
+    /// A term that is too short to hand over in, or endless.
+    #[error(
+        "term_ms is {term_ms}, it must be within {} and {}",
+        TERM_MS_MIN,
+        TERM_MS_MAX
+    )]
+    TermLength {
+        /// Given term length, ms.
+        term_ms: u64,
     },
     /// An epoch must hold at least one slot.
     #[error("slots_per_epoch is 0")]
@@ -112,10 +127,18 @@ pub const SLOT_MS_MIN: u64 = 1_000;
 /// Longest L1 slot, ms: five times Ethereum's. Times stay far from the end of their range.
 pub const L1_SLOT_MS_MAX: u64 = 60_000;
 
+/// Shortest term, ms. The last views of a term make its last block final and nothing else; several
+/// slots must lie between two of these.
+pub const TERM_MS_MIN: u64 = 4_000;
+
+/// Longest term, ms: 28 days. Whoever leaves waits for the end of its term before its stake can.
+pub const TERM_MS_MAX: u64 = 28 * 86_400_000;
+
 const _: () = assert!(SLOT_MS_MIN > crate::limits::GRACE_MS);
 
 impl Genesis {
-    /// Checks everything that does not need the L1 header to be read.
+    /// Checks everything that does not need the L1 header to be read; whether the seats stand in
+    /// its state is checked where the state of block 0 is made.
     ///
     /// # Errors
     /// [`GenesisError`] names the value and the limit.
@@ -128,6 +151,10 @@ impl Genesis {
                 min: SLOT_MS_MIN,
                 l1_slot_ms,
             });
+        }
+        let term_ms = self.term_ms;
+        if !(TERM_MS_MIN..=TERM_MS_MAX).contains(&term_ms) {
+            return Err(GenesisError::TermLength { term_ms });
         }
         if self.l1.slots_per_epoch == 0 {
             return Err(GenesisError::EmptyEpoch);
@@ -148,7 +175,7 @@ impl Genesis {
                 return Err(GenesisError::ZeroReserveHolder { namespace });
             }
         }
-        Ok(SeatSet::new(self.seats.clone())?)
+        Ok(SeatSet::new(self.seats.seats.clone())?)
     }
 
     /// Slots as this chain counts them.

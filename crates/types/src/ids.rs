@@ -78,6 +78,10 @@ id!(
     /// Milliseconds since the Unix epoch.
     TimestampMs(u64)
 );
+id!(
+    /// An amount of ether in units of 10⁹ wei.
+    Gwei(u64)
+);
 
 impl Namespace {
     /// The namespace whose proposer moves the L1 pointer (R9).

@@ -26,9 +26,11 @@ pub mod ids;
 pub mod lane;
 pub mod limits;
 pub mod mmr;
+pub mod registry;
 pub mod seats;
 pub mod time;
 pub mod trie;
+pub mod vote;
 
 #[cfg(test)]
 mod tests;
@@ -41,7 +43,9 @@ pub use certificate::{
 pub use codec::{CodecError, decode_exact};
 pub use genesis::{Genesis, GenesisError, L1Config, NamespaceConfig};
 pub use header::{Header, L1Head, L1Ref, PartialL1};
-pub use ids::{ChainId, Height, Namespace, SeatIndex, Seq, Slot, Term, TimestampMs, View};
+pub use ids::{ChainId, Gwei, Height, Namespace, SeatIndex, Seq, Slot, Term, TimestampMs, View};
 pub use lane::{BodyError, LaneBody, LaneHeader, SignedLaneHeader};
+pub use registry::{ReadSeats, SeatsRead, Settlement};
 pub use seats::{Identity, Seat, SeatSet, SeatSetError};
 pub use time::SlotClock;
+pub use vote::{SignedVote, Vote, VoteCertificate, VoteKind};

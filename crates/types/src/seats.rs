@@ -14,7 +14,7 @@ use thiserror::Error;
 pub type Identity = B256;
 
 /// One seat.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, RlpEncodable, RlpDecodable)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, RlpEncodable, RlpDecodable)]
 pub struct Seat {
     /// ed25519 key of the seat on the p2p network.
     pub identity: Identity,

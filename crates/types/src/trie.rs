@@ -22,7 +22,7 @@ pub const PROOF_NODES_MAX: usize = 66;
 pub const PROOF_NODE_BYTES_MAX: usize = crate::limits::TRANSACTION_BYTES_MAX + 1_024;
 
 /// The path from a root to one value, or to where it would be.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct TrieProof(pub Vec<Bytes>);
 
@@ -140,12 +140,15 @@ pub fn state_key(kind: &str, id: u64) -> B256 {
     keccak256(name)
 }
 
-fn verify(
-    root: B256,
-    key: Nibbles,
-    value: Option<&[u8]>,
-    proof: &TrieProof,
-) -> Result<(), ProofError> {
+/// The entry at the hashed `key` under `root`, or `None` if the proof shows that it is absent.
+///
+/// # Errors
+/// [`ProofError`] if it shows neither.
+pub fn open_keyed(root: B256, key: B256, proof: &TrieProof) -> Result<Option<Vec<u8>>, ProofError> {
+    open(root, Nibbles::unpack(key), proof)
+}
+
+fn open(root: B256, key: Nibbles, proof: &TrieProof) -> Result<Option<Vec<u8>>, ProofError> {
     if proof.0.len() > PROOF_NODES_MAX {
         return Err(ProofError::TooDeep {
             nodes: proof.0.len(),
@@ -159,8 +162,20 @@ fn verify(
             });
         }
     }
+    walk(root, key, &proof.0).map_err(|error| ProofError::Invalid {
+        root,
+        reason: error.to_string(),
+    })
+}
+
+fn verify(
+    root: B256,
+    key: Nibbles,
+    value: Option<&[u8]>,
+    proof: &TrieProof,
+) -> Result<(), ProofError> {
     let invalid = |reason: String| ProofError::Invalid { root, reason };
-    let found = walk(root, key, &proof.0).map_err(|error| invalid(error.to_string()))?;
+    let found = open(root, key, proof)?;
     match (found.as_deref(), value) {
         (found, want) if found == want => Ok(()),
         (None, _) => Err(invalid("nothing stands there".to_owned())),

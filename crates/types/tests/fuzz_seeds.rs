@@ -161,18 +161,20 @@ fn no_bytes_break_the_reading_of_a_genesis() {
         chain_id: ChainId::new(1),
         time: TimestampMs::new(1_700_000_000_000),
         slot_ms: 2_000,
+        term_ms: 384_000,
         l1: L1Config {
             chain_id: 1,
             slot_ms: 12_000,
             slots_per_epoch: 32,
             anchor: vec![1].into(),
+            registry: Address::repeat_byte(9),
         },
         namespaces: vec![NamespaceConfig {
             namespace: Namespace::new(5),
             reserve_holder: Some(Address::repeat_byte(1)),
             slot_bytes_max: 9,
         }],
-        seats: (1..5).map(seat).collect(),
+        seats: SeatsRead::unproved((1..5).map(seat).collect()),
         proposers: vec![],
     };
     let text = serde_json::to_vec(&genesis).expect("serialises");

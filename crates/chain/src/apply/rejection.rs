@@ -1,10 +1,10 @@
 //! Why a block is refused.
 
 use crate::lane::LaneRejection;
-use cortado_l1::{FinalityError, MoveError};
+use cortado_l1::{FinalityError, MoveError, ReadError};
 use cortado_types::{
-    Address, B256, CertificateError, ChainId, Height, Namespace, Slot, Term, TimestampMs, View,
-    ecdsa::SignatureError, limits::PROTOCOL_VERSION,
+    Address, B256, CertificateError, ChainId, Height, L1Ref, Namespace, Slot, Term, TimestampMs,
+    View, ecdsa::SignatureError, limits::PROTOCOL_VERSION,
 };
 use thiserror::Error;
 
@@ -156,6 +156,9 @@ pub enum Rejection {
     /// R10.
     #[error("L1 finality: {0}")]
     Finality(#[from] FinalityError),
+    /// R10.
+    #[error("seats: {0}")]
+    Seats(#[from] SeatsRejection),
     /// A sight or L1 finality certificate is not valid.
     #[error("operation {index}: {source}")]
     OperationCertificate {
@@ -163,5 +166,38 @@ pub enum Rejection {
         index: usize,
         /// Why.
         source: CertificateError,
+    },
+}
+
+/// Why the chain does not take over seats from the registry.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum SeatsRejection {
+    /// The registry does not have them.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The L1 block is not known finalised.
+    #[error(
+        "L1 block {} ({}) is not on the chain of the finalised block {} ({}), or too far below it",
+        block.number, block.hash, fin.number, fin.hash
+    )]
+    NotFinal {
+        /// The block that was read.
+        block: L1Ref,
+        /// `L1fin`.
+        fin: L1Ref,
+    },
+    /// Seats are read once, and going forward.
+    #[error("L1 block {number} is not above block {last}, where seats were read last")]
+    NotNewer {
+        /// Number of the block that was read.
+        number: u64,
+        /// Number of the last one.
+        last: u64,
+    },
+    /// The same seats at the same price are due already.
+    #[error("the seats {seats} are due already")]
+    Unchanged {
+        /// Their hash.
+        seats: B256,
     },
 }

@@ -2,6 +2,7 @@
 
 use super::world::*;
 use crate::*;
+use cortado_l1::testing::settle;
 use cortado_types::{trie::verify_keyed, *};
 
 fn grown() -> World {
@@ -70,7 +71,7 @@ fn an_anchor_that_is_no_header_makes_no_state() {
         State::genesis(&genesis),
         Err(GenesisStateError::Anchor(_))
     ));
-    genesis.seats.clear();
+    genesis.seats.seats.clear();
     assert!(matches!(
         State::genesis(&genesis),
         Err(GenesisStateError::Genesis(_))
@@ -86,22 +87,24 @@ fn every_part_of_the_genesis_is_in_the_name_of_block_zero() {
             .genesis_block()
             .hash()
     };
-    let changes: [fn(&mut Genesis); 10] = [
+    let changes: [fn(&mut Genesis); 11] = [
         |g| g.chain_id = ChainId::new(78),
         |g| g.time = at(1, 0),
         |g| g.slot_ms = 4_000,
         |g| g.l1.chain_id = 5,
         |g| g.l1.slot_ms = 6_000,
         |g| g.l1.slots_per_epoch = 8,
+        |g| g.term_ms += 1,
         |g| g.l1.anchor = l1_header(B256::repeat_byte(2), ANCHOR),
         |g| g.namespaces[1].slot_bytes_max += 1,
         |g| g.namespaces[1].reserve_holder = Some(key(B).address()),
-        |g| g.seats[0].registry_index += 9,
+        |g| g.seats.seats[0].registry_index += 9,
     ];
     let mut seen = std::collections::BTreeSet::from([name(&genesis)]);
     for (i, change) in changes.iter().enumerate() {
         let mut other = genesis.clone();
         change(&mut other);
+        settle(&mut other);
         assert!(seen.insert(name(&other)), "change {i}");
     }
 }
@@ -115,6 +118,7 @@ fn every_entry_is_proved_under_the_headers_state_root() {
         (ENTRY_NAMESPACE, 0),
         (ENTRY_L1, 0),
         (ENTRY_CONFIG, 0),
+        (ENTRY_TERM, 0),
     ];
     for (kind, id) in names {
         let proof = world.state.prove(kind, id);

@@ -13,6 +13,8 @@ pub(super) const CHAIN: ChainId = ChainId::new(77);
 /// Start of slot 0, s.
 pub(super) const GENESIS_S: u64 = 1_700_000_000;
 pub(super) const SLOT_MS: u64 = 3_000;
+/// Longer than any story that is not about terms.
+pub(super) const TERM_MS: u64 = 400 * SLOT_MS;
 pub(super) const POINTER: Namespace = Namespace::L1_POINTER;
 pub(super) const A: Namespace = Namespace::new(8_001);
 pub(super) const B: Namespace = Namespace::new(8_002);
@@ -77,20 +79,23 @@ impl World {
             slot_bytes_max: 1 << 24,
         };
         let rollup = |namespace| config(namespace, Some(key(namespace).address()));
-        let genesis = Genesis {
+        let mut genesis = Genesis {
             chain_id: CHAIN,
             time: at(0, 0),
             slot_ms: SLOT_MS,
+            term_ms: TERM_MS,
             l1: L1Config {
                 chain_id: 1,
                 slot_ms: 12_000,
                 slots_per_epoch: 32,
                 anchor: l1_header(B256::repeat_byte(1), ANCHOR),
+                registry: Address::ZERO,
             },
             namespaces: vec![config(POINTER, holder), rollup(A), rollup(B), rollup(C)],
-            seats,
+            seats: SeatsRead::unproved(seats),
             proposers: vec![],
         };
+        cortado_l1::testing::settle(&mut genesis);
         let state = State::genesis(&genesis).expect("a proper genesis");
         let tip = state.genesis_block().header;
         Self {

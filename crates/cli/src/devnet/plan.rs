@@ -1,21 +1,30 @@
 //! What a devnet consists of: made once from the options, written as the same TOML files that the
 //! services read alone, and read back at every later start.
 
-use super::{accounts, ports::Ports};
+use super::{
+    accounts,
+    byzantine::{LiarConfig, Lie},
+    ports::Ports,
+    stake,
+};
+use crate::relay::RelayConfig;
 use alloy_genesis::Genesis as EthGenesis;
 use anyhow::{Context, Result, bail};
+use cortado_contracts::Addresses;
 use cortado_devl1::{Config as L1Node, Prefunded};
 use cortado_node::{
     attester::{AttesterConfig, L1NodeConfig, PeerConfig, SeatConfig},
     home::write_atomically,
-    keys::{self, ProposerKeys, SeatKeys, Secret},
+    keys::{self, ProposerKeys, Secret},
     l1::VerifiedHeader,
     proposer::ProposerNodeConfig,
     rollup::RollupNodeConfig,
+    slashing::SlashingConfig,
 };
 use cortado_rollup::service::{LANE_MS, ProposedRollup, ProposerConfig, RollupConfig};
 use cortado_types::{
-    ChainId, Genesis, L1Config, Namespace, NamespaceConfig, TimestampMs, U256, bls::SecretBls,
+    ChainId, Genesis, L1Config, Namespace, NamespaceConfig, SeatsRead, TimestampMs, U256,
+    genesis::{TERM_MS_MAX, TERM_MS_MIN},
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{
@@ -43,6 +52,12 @@ pub const SLOTS_PER_EPOCH: u64 = 8;
 /// Proposers: two, so that lane blocks meet from both, each with several rollups if there are more.
 const PROPOSERS_MAX: u32 = 2;
 
+/// What stands for a command in the part that lies. There is none: it runs in the devnet only.
+pub const LIAR: &str = "byzantine";
+
+/// The command of the relay.
+pub const RELAY: &str = "relay";
+
 /// What cannot change once a devnet exists.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -55,6 +70,8 @@ pub struct Shape {
     pub rollups: u32,
     /// Length of an L1 slot, ms.
     pub l1_slot_ms: u64,
+    /// Length of a term, ms.
+    pub term_ms: u64,
     /// What keys are derived from.
     pub seed: u64,
     /// An outside L1's JSON-RPC.
@@ -63,6 +80,9 @@ pub struct Shape {
     /// Its beacon REST.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub beacon: Option<String>,
+    /// How the last attester lies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub byzantine: Option<Lie>,
 }
 
 impl Shape {
@@ -92,12 +112,20 @@ impl Shape {
                 u64::from(PARTS_MAX),
             ),
             ("--l1-slot-ms", self.l1_slot_ms, 1_000, 600_000),
+            ("--term-ms", self.term_ms, TERM_MS_MIN, TERM_MS_MAX),
             ("attesters times seats", seats, 4, 100),
         ];
         for (what, value, least, most) in limits {
             if value < least || value > most {
                 bail!("{what} is {value}, it must be within {least} and {most}");
             }
+        }
+        if self.byzantine.is_some() && self.attesters < 4 {
+            bail!(
+                "--byzantine is one of {} attesters, the rest must be more than two thirds: the least \
+                 is 4",
+                self.attesters
+            );
         }
         if self.beacon.is_some() && self.l1.is_none() {
             bail!("--beacon is of an outside L1 and needs --l1");
@@ -206,6 +234,21 @@ impl Layout {
         self.dir.join("devnet.json")
     }
 
+    /// What is deployed on L1.
+    pub fn contracts_config(&self) -> PathBuf {
+        self.dir.join("contracts.toml")
+    }
+
+    /// Where on L1 the contracts are.
+    pub fn contracts(&self) -> PathBuf {
+        self.dir.join("contracts.json")
+    }
+
+    /// Key file of an account on L1.
+    pub fn account(&self, name: &str) -> PathBuf {
+        self.dir.join("keys").join(format!("{name}.toml"))
+    }
+
     /// Log lines.
     pub fn log(&self, name: &str) -> PathBuf {
         self.dir.join(format!("{name}.log"))
@@ -262,7 +305,10 @@ pub fn make_l1(layout: &Layout, shape: &Shape, ports: &mut Ports) -> Result<Part
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .context("the clock is before 1970")?;
-    let funded = accounts::funded(shape.seed);
+    let mut funded = accounts::funded(shape.seed);
+    funded.extend(stake::payers(shape));
+    stake::write_keys(layout, shape)?;
+    let plan = stake::before_genesis(layout, shape, now.as_secs())?;
     let config = L1Node {
         chain_id: L1_CHAIN_ID,
         slot_ms: shape.l1_slot_ms,
@@ -275,7 +321,7 @@ pub fn make_l1(layout: &Layout, shape: &Shape, ports: &mut Ports) -> Result<Part
                 wei: balance(),
             })
             .collect(),
-        alloc: Default::default(),
+        alloc: plan.alloc()?,
         data_dir: layout.data("l1"),
         rpc_addr: ports.take(8545)?,
         beacon_addr: ports.take(5052)?,
@@ -286,7 +332,19 @@ pub fn make_l1(layout: &Layout, shape: &Shape, ports: &mut Ports) -> Result<Part
     layout.part("l1", "l1", &config)
 }
 
-/// Makes genesis, keys and files of everything beside the L1, which has answered with `anchor`.
+/// What the finality chain begins with on L1.
+pub struct Beginning {
+    /// The block its pointer starts at.
+    pub anchor: VerifiedHeader,
+    /// Where the contracts are.
+    pub contracts: Addresses,
+    /// A block of L1 not after their deployment.
+    pub since: u64,
+    /// The seats that it has settled there.
+    pub seats: SeatsRead,
+}
+
+/// Makes genesis, keys and files of everything beside the L1, on which `l1_state` was found.
 ///
 /// # Errors
 /// If no port is free or a file cannot be written.
@@ -296,23 +354,16 @@ pub fn make_chain(
     ports: &mut Ports,
     l1: &L1NodeConfig,
     (l1_chain_id, slots_per_epoch): (u64, u64),
-    anchor: &VerifiedHeader,
+    l1_state: &Beginning,
 ) -> Result<Vec<Part>> {
-    let mut seats = Vec::new();
     let mut peers = Vec::new();
     let mut operators = Vec::new();
     let keys_dir = layout.data("keys");
-    std::fs::create_dir_all(&keys_dir).with_context(|| keys_dir.display().to_string())?;
     for attester in 0..shape.attesters {
         let mut own = Vec::new();
         for seat in 0..shape.seats_per_operator {
             let index = attester * shape.seats_per_operator + seat;
-            let bls = SecretBls::derive(&accounts::material(shape.seed, "seat bls", index))?;
-            let secrets = SeatKeys {
-                identity: Secret(accounts::material(shape.seed, "seat identity", index)),
-                bls: Secret(bls.to_bytes()),
-                test_only: true,
-            };
+            let secrets = stake::seat_keys(shape.seed, index)?;
             let file = keys_dir.join(format!("seat-{index}.toml"));
             keys::save(&file, &secrets)?;
             let public = secrets.seat(index)?;
@@ -322,11 +373,9 @@ pub fn make_chain(
                 address: listen,
             });
             own.push(SeatConfig { keys: file, listen });
-            seats.push(public);
         }
         operators.push(own);
     }
-    seats.sort_by_key(|seat| seat.identity);
     let mut namespaces = vec![
         NamespaceConfig {
             namespace: Namespace::L1_POINTER,
@@ -367,16 +416,18 @@ pub fn make_chain(
     namespaces.sort_by_key(|config| config.namespace);
     let genesis = Genesis {
         chain_id: ChainId::new(CHAIN_ID),
-        time: TimestampMs::new(anchor.timestamp * 1_000),
+        time: TimestampMs::new(l1_state.anchor.timestamp * 1_000),
         slot_ms: shape.slot_ms(),
+        term_ms: shape.term_ms,
         l1: L1Config {
             chain_id: l1_chain_id,
             slot_ms: shape.l1_slot_ms,
             slots_per_epoch,
-            anchor: anchor.raw.clone(),
+            anchor: l1_state.anchor.raw.clone(),
+            registry: l1_state.contracts.registry,
         },
         namespaces,
-        seats,
+        seats: l1_state.seats.clone(),
         proposers,
     };
     genesis.validate()?;
@@ -389,6 +440,19 @@ pub fn make_chain(
     let mut apis: Vec<SocketAddr> = Vec::new();
     for (i, own) in operators.into_iter().enumerate() {
         let name = format!("attester-{i}");
+        if let Some(lie) = shape.byzantine
+            && i as u32 + 1 == shape.attesters
+        {
+            let config = LiarConfig {
+                lie,
+                genesis: layout.genesis(),
+                data_dir: layout.data(&name),
+                seats: own,
+                peers: peers.clone(),
+            };
+            parts.push(layout.part(&name, LIAR, &config)?);
+            continue;
+        }
         let api = ports.take(9_000 + i as u16)?;
         apis.push(api);
         let config = AttesterConfig {
@@ -399,6 +463,11 @@ pub fn make_chain(
             retention_ms: RETENTION_MS,
             worker_threads: 2,
             l1: Some(l1.clone()),
+            slashing: Some(SlashingConfig {
+                key: layout.account(&format!("reporter-{i}")),
+                slasher: l1_state.contracts.slasher,
+                since: l1_state.since,
+            }),
             seats: own,
             peers: peers.clone(),
         };
@@ -412,7 +481,8 @@ pub fn make_chain(
         let mut rollups = Vec::new();
         for namespace in shape.namespaces_of(proposer) {
             let genesis = layout.dir.join(format!("rollup-{namespace}.genesis.json"));
-            let text = serde_json::to_string_pretty(&rollup_genesis(shape, namespace, anchor))?;
+            let text =
+                serde_json::to_string_pretty(&rollup_genesis(shape, namespace, &l1_state.anchor))?;
             write_atomically(&genesis, text.as_bytes(), 0o644)?;
             rollups.push(ProposedRollup {
                 namespace,
@@ -454,6 +524,22 @@ pub fn make_chain(
         let name = format!("rollup-{}", node.rollup.namespace);
         parts.push(layout.part(&name, "rollup", node)?);
     }
+    let relay = RelayConfig {
+        genesis: layout.genesis(),
+        nodes: attesters,
+        rpc: l1.rpc.clone(),
+        contracts: layout.contracts(),
+        key: layout.account("relayer"),
+        data_dir: layout.data("relay"),
+        listen: ports.take(9_800)?,
+        interval_seconds: None,
+        settle: true,
+        confirmations: 1,
+        fee_max_gwei: 500,
+        bump_after_seconds: stake::bump_after(shape).as_secs(),
+        poll_ms: shape.l1_slot_ms / 2,
+    };
+    parts.push(layout.part("relay", RELAY, &relay)?);
     Ok(parts)
 }
 

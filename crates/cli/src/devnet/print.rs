@@ -15,6 +15,10 @@ pub fn banner(summary: &Summary, layout: &Layout) {
         Some(beacon) => println!("  beacon    {beacon}"),
         None => println!("  beacon    none: the proposer lookahead is off"),
     }
+    println!("  contracts {}", summary.contracts.display());
+    if let Some(relay) = &summary.relay {
+        println!("  relay     {relay}/status  brings headers to the light client");
+    }
     println!("\nRollups");
     for rollup in &summary.rollups {
         println!("  {}     {}  {}", rollup.namespace, rollup.rpc, rollup.ws);

@@ -1,9 +1,10 @@
 //! Start every part in order, wait until all answer, run until told to stop.
 
 use super::{
-    plan::{self, Layout, Part, Shape, read_toml, write_toml},
+    byzantine, outside,
+    plan::{self, Beginning, Layout, Part, Shape, read_toml, write_toml},
     ports::Ports,
-    print, status,
+    print, relay, stake, status,
     summary::{self, Summary},
     traffic::{self, Counters},
 };
@@ -23,6 +24,7 @@ use cortado_node::{
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use std::{
+    path::Path,
     process::Stdio,
     sync::Arc,
     time::{Duration, Instant},
@@ -55,8 +57,10 @@ enum Running {
 }
 
 /// A service whose type does not matter any more.
-trait Stop: Send + Sync {
+pub trait Stop: Send + Sync {
+    /// Stops it and lets go of what it holds.
     fn stop(self: Box<Self>) -> BoxFuture<'static, ()>;
+    /// Resolves with the reason when it can no longer go on.
     fn failed(&mut self) -> BoxFuture<'_, String>;
 }
 
@@ -85,7 +89,7 @@ impl Started {
     }
 }
 
-async fn start_here(part: &Part) -> Result<Box<dyn Stop>> {
+async fn start_here(layout: &Layout, shape: &Shape, part: &Part) -> Result<Box<dyn Stop>> {
     async fn start<S: Service + Send + Sync + 'static>(part: &Part) -> Result<Box<dyn Stop>> {
         Ok(Box::new(S::start(read_toml(&part.config)?).await?))
     }
@@ -94,6 +98,8 @@ async fn start_here(part: &Part) -> Result<Box<dyn Stop>> {
         "node" => start::<Attester>(part).await,
         "proposer" => start::<Proposer>(part).await,
         "rollup" => start::<RollupNode>(part).await,
+        plan::LIAR => byzantine::start(&part.config),
+        plan::RELAY => Ok(relay::start(layout, shape, part)),
         other => bail!("{} names the unknown command {other}", part.name),
     }
 }
@@ -128,12 +134,13 @@ fn start_child(layout: &Layout, part: &Part) -> Result<Child> {
         .with_context(|| format!("starting {}", part.name))
 }
 
-async fn start(layout: &Layout, part: &Part, processes: bool) -> Result<Started> {
-    let running = if processes {
+async fn start(layout: &Layout, shape: &Shape, part: &Part, processes: bool) -> Result<Started> {
+    let here = [plan::LIAR, plan::RELAY].contains(&part.command.as_str());
+    let running = if processes && !here {
         Running::Child(start_child(layout, part)?)
     } else {
         Running::Here(
-            start_here(part)
+            start_here(layout, shape, part)
                 .await
                 .with_context(|| format!("{} does not start", part.name))?,
         )
@@ -149,7 +156,7 @@ async fn start(layout: &Layout, part: &Part, processes: bool) -> Result<Started>
 async fn start_all(
     layout: &Layout,
     shape: &Shape,
-    processes: bool,
+    (processes, payer): (bool, Option<&Path>),
     started: &mut Vec<Started>,
 ) -> Result<Made> {
     let mut ports = Ports::default();
@@ -160,11 +167,14 @@ async fn start_all(
     }
     let l1_part = match (&made, &shape.l1) {
         (Some(made), _) => made.parts.iter().find(|part| part.command == "l1").cloned(),
-        (None, Some(_)) => None,
+        (None, Some(_)) => {
+            stake::write_keys(layout, shape)?;
+            None
+        }
         (None, None) => Some(plan::make_l1(layout, shape, &mut ports)?),
     };
     if let Some(part) = &l1_part {
-        started.push(start(layout, part, processes).await?);
+        started.push(start(layout, shape, part, processes).await?);
     }
     let made = match made {
         Some(made) => made,
@@ -174,7 +184,14 @@ async fn start_all(
             let l1_chain_id = first_answer(&rpc).await?;
             shape.check_l1(l1_chain_id)?;
             let slots_per_epoch = slots_per_epoch(shape, &l1).await?;
-            let anchor = genesis::anchor(&rpc).await?;
+            let beginning = match &l1_part {
+                Some(_) => beginning(layout, shape, &rpc).await?,
+                None => {
+                    let at = (l1.rpc.as_str(), l1_chain_id, slots_per_epoch);
+                    let first = layout.account("account-0");
+                    outside::begin(layout, shape, at, payer.unwrap_or(&first)).await?
+                }
+            };
             let mut parts: Vec<Part> = l1_part.into_iter().collect();
             parts.extend(plan::make_chain(
                 layout,
@@ -182,7 +199,7 @@ async fn start_all(
                 &mut ports,
                 &l1,
                 (l1_chain_id, slots_per_epoch),
-                &anchor,
+                &beginning,
             )?);
             let made = Made {
                 shape: shape.clone(),
@@ -195,9 +212,23 @@ async fn start_all(
         }
     };
     for part in made.parts.iter().filter(|part| part.command != "l1") {
-        started.push(start(layout, part, processes).await?);
+        started.push(start(layout, shape, part, processes).await?);
     }
     Ok(made)
+}
+
+/// What stands in the embedded L1's first block.
+async fn beginning(layout: &Layout, shape: &Shape, rpc: &L1Rpc) -> Result<Beginning> {
+    let plan = stake::planned(layout, shape)?;
+    let anchor = genesis::anchor(rpc).await?;
+    let registry = plan.addresses.registry;
+    let seats = rpc.prove_seats(registry, plan.seats, &anchor).await?;
+    Ok(Beginning {
+        anchor,
+        contracts: plan.addresses,
+        since: 0,
+        seats,
+    })
 }
 
 fn l1_node(shape: &Shape, part: Option<&Part>) -> Result<L1NodeConfig> {
@@ -251,17 +282,23 @@ async fn first_answer(rpc: &L1Rpc) -> Result<u64> {
     }
 }
 
-/// Runs a devnet until SIGINT or SIGTERM.
+/// Runs a devnet until SIGINT or SIGTERM. `how`: whether every part is its own process, and the key
+/// file of an account that has ether on an outside L1, if it is not the devnet's first.
 ///
 /// # Errors
 /// If a part does not start, or everything but the L1 has failed.
-pub async fn run(layout: &Layout, shape: &Shape, tps: f64, processes: bool) -> Result<()> {
+pub async fn run(
+    layout: &Layout,
+    shape: &Shape,
+    tps: f64,
+    how: (bool, Option<&Path>),
+) -> Result<()> {
     let mut shutdown = Shutdown::listen()?;
     let mut started = Vec::new();
     // An old summary speaks of a devnet that is gone.
     summary::remove(layout)?;
     let outcome = tokio::select! {
-        outcome = serve(layout, shape, tps, processes, &mut started) => outcome,
+        outcome = serve(layout, shape, tps, how, &mut started) => outcome,
         () = shutdown.requested() => Ok(()),
     };
     stop_all(started).await;
@@ -273,15 +310,15 @@ async fn serve(
     layout: &Layout,
     shape: &Shape,
     tps: f64,
-    processes: bool,
+    how: (bool, Option<&Path>),
     started: &mut Vec<Started>,
 ) -> Result<()> {
-    let made = start_all(layout, shape, processes, started).await?;
+    let made = start_all(layout, shape, how, started).await?;
     let pids = started
         .iter()
         .map(|one| (one.part.name.clone(), one.pid()))
         .collect();
-    let summary = Summary::new(&made, &pids)?;
+    let summary = Summary::new(layout, &made, &pids)?;
     tokio::time::timeout(START_TIMEOUT, summary.answers())
         .await
         .ok()

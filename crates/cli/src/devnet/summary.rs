@@ -2,10 +2,11 @@
 
 use super::{
     accounts,
-    plan::{CHAIN_ID, Layout, read_toml},
+    plan::{CHAIN_ID, LIAR, Layout, RELAY, read_toml},
     run::{Made, command_of},
     traffic::rpc,
 };
+use crate::relay::RelayConfig;
 use alloy_primitives::hex;
 use anyhow::{Context, Result};
 use cortado_node::{
@@ -15,7 +16,7 @@ use cortado_node::{
 use cortado_types::{Address, Identity};
 use serde::Serialize;
 use serde_json::json;
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 /// Pause between two looks at a URL that does not answer yet.
 const RETRY: Duration = Duration::from_millis(25);
@@ -35,6 +36,10 @@ pub struct Summary {
     pub proposers: Vec<Proposer>,
     /// Rollups.
     pub rollups: Vec<Rollup>,
+    /// The file that says where on L1 the contracts are.
+    pub contracts: PathBuf,
+    /// The relay, which brings headers to L1.
+    pub relay: Option<String>,
     /// Accounts with money on L1 and every rollup, used by no agent.
     pub accounts: Vec<Account>,
     /// All parts; with the command that runs each alone.
@@ -117,12 +122,13 @@ impl Summary {
     ///
     /// # Errors
     /// If a file cannot be read.
-    pub fn new(made: &Made, pids: &BTreeMap<String, Option<u32>>) -> Result<Self> {
+    pub fn new(layout: &Layout, made: &Made, pids: &BTreeMap<String, Option<u32>>) -> Result<Self> {
         let pid = |name: &str| pids.get(name).copied().flatten();
         let mut l1 = None;
         let (mut attesters, mut proposers, mut rollups) = (Vec::new(), Vec::new(), Vec::new());
-        let mut processes = Vec::new();
-        for part in &made.parts {
+        let (mut relay, mut processes) = (None, Vec::new());
+        // One that lies serves nothing, and nothing runs it alone.
+        for part in made.parts.iter().filter(|part| part.command != LIAR) {
             let pid = pid(&part.name);
             match part.command.as_str() {
                 "l1" => {
@@ -145,6 +151,10 @@ impl Summary {
                         seats,
                         pid,
                     });
+                }
+                RELAY => {
+                    let config: RelayConfig = read_toml(&part.config)?;
+                    relay = Some(format!("http://{}", config.listen));
                 }
                 "proposer" => {
                     let config: ProposerNodeConfig = read_toml(&part.config)?;
@@ -198,6 +208,8 @@ impl Summary {
             attesters,
             proposers,
             rollups,
+            contracts: layout.contracts(),
+            relay,
             accounts: accounts.collect(),
             processes,
         })

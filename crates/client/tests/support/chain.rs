@@ -11,11 +11,12 @@ use cortado_client::api::{
 use cortado_types::{
     Address, B256, Block, Bytes, ChainId, FinalityCertificate, Genesis, Header, Height, L1Config,
     LaneBody, LaneEntry, LaneHeader, Namespace, NamespaceConfig, QuorumCertificate, Seat,
-    SeatBitmap, SeatIndex, SeatSet, Seq, SignedLaneHeader, Subject, SubjectKind, Term, TimestampMs,
-    View, bls,
+    SeatBitmap, SeatIndex, SeatSet, SeatsRead, Seq, SignedLaneHeader, Subject, SubjectKind, Term,
+    TimestampMs, View, bls,
     bls::SecretBls,
     codec,
     ecdsa::SigningKey,
+    genesis::TERM_MS_MAX,
     keccak256, limits,
     mmr::{HistoryProof, Range},
     trie,
@@ -63,24 +64,28 @@ pub fn genesis(seed: u8) -> Genesis {
             registry_index: u32::from(i),
         })
         .collect();
-    Genesis {
+    let mut genesis = Genesis {
         chain_id: ChainId::new(9_009),
         time: TimestampMs::new(1_700_000_000_000),
         slot_ms: SLOT_MS,
+        term_ms: TERM_MS_MAX,
         l1: L1Config {
             chain_id: 31_337,
             slot_ms: SLOT_MS,
             slots_per_epoch: 8,
             anchor: alloy_rlp::encode(&anchor).into(),
+            registry: Address::ZERO,
         },
         namespaces: vec![
             namespace(Namespace::L1_POINTER, None),
             namespace(ROLLUP, Some(proposer.address())),
             namespace(OTHER, Some(proposer.address())),
         ],
-        seats,
+        seats: SeatsRead::unproved(seats),
         proposers: Vec::new(),
-    }
+    };
+    cortado_l1::testing::settle(&mut genesis);
+    genesis
 }
 
 impl TestChain {

@@ -63,7 +63,9 @@ impl Town {
         let plan = Plan {
             seats: 4,
             proposers: 1,
+            spares: 0,
             slot_ms: SLOT_MS,
+            term_ms: cortado_types::genesis::TERM_MS_MAX,
             slot_bytes_max: 1 << 30,
             anchor: alloy_rlp::encode(alloy_consensus::Header::default()),
             tuning: Tuning::default(),
@@ -107,7 +109,7 @@ impl Town {
             },
             directory: directory.to_path_buf(),
             listen: self.addresses[i],
-            seats: seats.collect(),
+            peers: seats.collect(),
             allow_private: true,
             tuning: if prunes {
                 Tuning {

@@ -14,11 +14,15 @@ use commonware_runtime::{Runner as _, Supervisor as _, tokio};
 use commonware_utils::{Acknowledgement as _, channel::mpsc};
 use cortado_consensus::{
     block::Digest,
-    engine::{self, EngineLinks, Parts, Tuning},
-    network::tcp::{self, Tcp},
-    scheme::BlsScheme,
-    simulate::SimulatedScheme,
+    engine::{self, Origin, Parts, Tuning},
+    network::{
+        tcp::{self, Tcp},
+        terms::TermChannels,
+    },
+    runtime::Roster as _,
+    scheme::{BlsScheme, bls_scheme},
 };
+use cortado_types::TimestampMs;
 use futures::StreamExt as _;
 use std::{path::Path, time::Instant};
 
@@ -87,22 +91,27 @@ pub fn run(town: &super::Town, directory: &Path, blocks: u64) -> f64 {
         for (i, keys) in town.keys[..4].iter().enumerate() {
             let context = context.child("seat").with_attribute("index", i);
             let started = tcp::start(&context, keys.network.clone(), town.network(i));
-            let (links, oracle, _) = started.expect("the network must start");
+            let (links, oracle, mut roster, _) = started.expect("the network must start");
+            let peers: Vec<_> = town.keys[..4].iter().map(|keys| keys.peer()).collect();
+            roster.track(0, &peers);
+            let mut channels = TermChannels::of_engine(&context, links);
             let node = Node(sender.clone(), vec![7u8; super::BODY_BYTES].into());
             engine::start::<_, BlsScheme, Tcp, Payload, _, _, _, _>(
                 context.child("engine"),
                 engine::Config {
-                    scheme: BlsScheme::make(&seats, town.genesis.chain_id, Some(keys)),
+                    scheme: bls_scheme(&seats, town.genesis.chain_id, Some(&keys.bls))
+                        .expect("a seat's key"),
                     me: keys.network.public_key(),
                     votes: true,
                     epoch: Epoch::zero(),
-                    genesis: Payload(0, Digest::from([0; 32]), Bytes::new()),
+                    ends: TimestampMs::new(u64::MAX),
+                    origin: Origin::Genesis(Payload(0, Digest::from([0; 32]), Bytes::new())),
                     partition: format!("bare-{i}"),
                     tuning: Tuning::default(),
                     blocker: oracle.clone(),
                     peers: oracle,
                 },
-                EngineLinks::from(links),
+                channels.term(Epoch::zero()).await,
                 move |_| async move {
                     Parts {
                         application: node.clone(),

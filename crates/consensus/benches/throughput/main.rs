@@ -52,7 +52,8 @@ impl Town {
         TcpConfig {
             namespace: b"bare".to_vec(),
             listen: self.addresses[i],
-            seats: seats.zip(self.addresses.iter().copied()).collect(),
+            addresses: seats.clone().zip(self.addresses.iter().copied()).collect(),
+            seats: seats.collect(),
             others: Default::default(),
             allow_private: true,
         }
@@ -70,7 +71,9 @@ fn town() -> Town {
     let plan = Plan {
         seats: 4,
         proposers: 1,
+        spares: 0,
         slot_ms: SLOT_MS,
+        term_ms: cortado_types::genesis::TERM_MS_MAX,
         slot_bytes_max: 64 << 30,
         anchor: alloy_rlp::encode(alloy_consensus::Header::default()),
         tuning: Tuning::default(),
@@ -116,7 +119,7 @@ fn start(town: &Town, i: usize, directory: &Path) -> Host {
         retention_ms: u64::MAX,
         directory: directory.join(format!("node-{i}")),
         listen: town.addresses[i],
-        seats: seats.collect(),
+        peers: seats.collect(),
         allow_private: true,
         tuning: Tuning::default(),
         worker_threads: 1,

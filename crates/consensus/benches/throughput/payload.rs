@@ -51,3 +51,9 @@ impl Block for Payload {
         self.1
     }
 }
+
+impl cortado_consensus::engine::Payload for Payload {
+    fn time(&self) -> cortado_types::TimestampMs {
+        cortado_types::TimestampMs::ZERO
+    }
+}

@@ -1,14 +1,14 @@
 //! The engine alone, on blocks without content.
 
 use super::*;
-use crate::network;
+use crate::network::{self, terms::TermChannels};
 use crate::{
     block::{digest, hash},
     scheme::{CheapScheme, cheap_scheme, identity},
     simulate::{Simulated, links},
 };
 use commonware_consensus::marshal::ancestry::Ancestry;
-use commonware_cryptography::Signer as _;
+use commonware_cryptography::{Digested, Signer as _};
 use commonware_p2p::simulated;
 use commonware_runtime::{Runner as _, Supervisor as _, deterministic};
 use commonware_utils::{Acknowledgement as _, channel::mpsc, probability};
@@ -137,10 +137,12 @@ fn four_seats_and_a_follower_finalise_the_same_blocks() {
             let votes = i < 4;
             let me = key.public_key();
             let all = links(&oracle, &me).await;
+            let context = context.child("node").with_attribute("i", i);
+            let mut channels = TermChannels::of_engine(&context, all);
             let (sender, receiver) = mpsc::unbounded_channel();
             finals.push(receiver);
             start::<_, CheapScheme, Simulated, Block, _, _, _, _>(
-                context.child("node").with_attribute("i", i),
+                context,
                 Config {
                     scheme: cheap_scheme(
                         &seats,
@@ -151,13 +153,14 @@ fn four_seats_and_a_follower_finalise_the_same_blocks() {
                     me: me.clone(),
                     votes,
                     epoch: Epoch::zero(),
-                    genesis: empty_block(None),
+                    ends: types::TimestampMs::new(u64::MAX),
+                    origin: Origin::Genesis(empty_block(None)),
                     partition: format!("node-{i}"),
                     tuning: Tuning::default(),
                     blocker: oracle.control(me.clone()),
                     peers: oracle.manager(),
                 },
-                EngineLinks::from(all),
+                channels.term(Epoch::zero()).await,
                 move |_| async move {
                     Parts {
                         application: Empty,

@@ -1,5 +1,6 @@
 //! Timeouts and sizes of the engine, each with its reason.
 
+use crate::evidence::Retention;
 use commonware_utils::NZU64;
 use std::{num::NonZeroU64, time::Duration};
 
@@ -26,6 +27,8 @@ pub struct Tuning {
     /// Finalised blocks in one file; pruning happens in these steps, and files that are kept stay
     /// open.
     pub blocks_per_file: NonZeroU64,
+    /// How much of what accuses and excuses seats is kept (R2).
+    pub evidence: Retention,
 }
 
 impl Default for Tuning {
@@ -42,6 +45,7 @@ impl Default for Tuning {
             block_retention: None,
             // About a day of an idle chain: two thousand open files in a year.
             blocks_per_file: NZU64!(1 << 16),
+            evidence: Retention::default(),
         }
     }
 }

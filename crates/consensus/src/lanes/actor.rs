@@ -7,10 +7,11 @@ use super::{
     orphans::Orphans,
     state::{Lanes, Refusal, Verdict},
     store::Store,
-    wire::{LaneBlock, SealedLane, read},
+    wire::{Ack, LaneBlock, SealedLane, read},
 };
 use crate::{
     block::{digest, hash as key_hash},
+    committee::Committee,
     engine::page_cache,
     events::{Event, Events},
     ledger::Finalized,
@@ -27,7 +28,7 @@ use commonware_runtime::{ContextCell, Handle, spawn_cell};
 use commonware_storage::archive;
 use commonware_utils::channel::{mpsc, oneshot, watch};
 use cortado_types::{
-    B256, SeatIndex, TimestampMs,
+    B256, TimestampMs,
     bls::SecretBls,
     limits::{DRIFT_MS, GRACE_MS},
 };
@@ -55,23 +56,14 @@ const MISSING_MAX: usize = 65_536;
 /// Answers that wait for a missing body.
 const WAITERS_MAX: usize = 1_024;
 
-/// What lets a seat acknowledge.
-#[derive(Clone)]
-pub struct SeatSigner {
-    /// Its place in the set.
-    pub index: SeatIndex,
-    /// Its key.
-    pub secret: SecretBls,
-}
-
 /// One node's lanes.
 pub struct Config<N: Transport> {
     /// This identity.
     pub me: ed25519::PublicKey,
-    /// Set on a seat: it takes lane blocks from proposers and acknowledges them.
-    pub signer: Option<SeatSigner>,
-    /// Peers of the seats, in bitmap order.
-    pub seats: Vec<ed25519::PublicKey>,
+    /// What it acknowledges with in the terms in which it has a seat.
+    pub secret: Option<SecretBls>,
+    /// The seats of the present term.
+    pub committee: Committee,
     /// Whose bodies to keep.
     pub keep: Keep,
     /// How long bodies are kept, ms; longer than the fallback timeout and the settlement window.
@@ -95,7 +87,8 @@ pub struct Actor<E: Runtime, N: Transport> {
     config: Config<N>,
     lanes: Lanes,
     tally: Tally,
-    base_namespace: Vec<u8>,
+    /// Acknowledgements of the next term, from seats that are in it already.
+    early: Vec<(ed25519::PublicKey, Ack)>,
     finalized: Arc<Finalized>,
     store: Store<E>,
     fetcher: Fetcher,
@@ -148,7 +141,7 @@ impl<E: Runtime, N: Transport> Actor<E, N> {
         let open = |lane: &SealedLane| time < clock.end(lane.lane.header.slot).plus(GRACE_MS);
         let margin_ms = GRACE_MS + DRIFT_MS + clock.slot_ms;
         let over = |lane: &SealedLane| time >= clock.end(lane.lane.header.slot).plus(margin_ms);
-        let mut recent = match config.signer {
+        let mut recent = match config.secret {
             Some(_) => store.newest(open, over).await?,
             None => Vec::new(),
         };
@@ -156,7 +149,6 @@ impl<E: Runtime, N: Transport> Actor<E, N> {
         for (lane, acknowledged) in recent {
             lanes.restore(&lane.lane, lane.hash, acknowledged);
         }
-        let chain_id = state.config.chain_id;
         let (sender, receiver) = mpsc::channel(MAILBOX_SIZE);
         let fetcher = fetch::start::<E, N>(
             context.child("fetch"),
@@ -169,8 +161,8 @@ impl<E: Runtime, N: Transport> Actor<E, N> {
         let (wake, woken) = watch::channel(0);
         let actor = Self {
             context: ContextCell::new(context),
-            tally: Tally::new(chain_id, state.term, state.seats.clone()),
-            base_namespace: state.seats.base_namespace(chain_id),
+            tally: tally_of(&config.committee),
+            early: Vec::new(),
             config,
             lanes,
             finalized,
@@ -195,7 +187,7 @@ impl<E: Runtime, N: Transport> Actor<E, N> {
         ))
     }
 
-    /// Starts it. A seat gives both channels, a follower neither. The task ends on shutdown or when
+    /// Starts it. Whoever may have a seat in some term gives both channels, others neither. The task ends on shutdown or when
     /// the disk fails; nothing is acknowledged after that.
     pub fn start(mut self, lanes: Option<N::Receiver>, acks: Option<N::Receiver>) -> Handle<()> {
         spawn_cell!(self.context, self.run(lanes, acks))
@@ -242,6 +234,10 @@ impl<E: Runtime, N: Transport> Actor<E, N> {
             },
             received = receive(&mut lanes) => {
                 let Some((peer, bytes)) = received else { break };
+                if self.config.committee.signer.is_none() {
+                    // Not in this term.
+                    continue;
+                }
                 if let Err(error) = self.take(peer, bytes.into()).await {
                     self.config.events.fail("lane store", error);
                     return;
@@ -376,6 +372,7 @@ impl<E: Runtime, N: Transport> Actor<E, N> {
             self.store.prune(TimestampMs::new(oldest)).await?;
         }
         self.finalized = finalized.clone();
+        self.follow_term();
         // A parent may have become final before it arrived here.
         for entry in &block.lanes {
             for (peer, bytes) in self.orphans.release(&entry.lane.header.hash()) {
@@ -407,6 +404,10 @@ impl<E: Runtime, N: Transport> Actor<E, N> {
             let _ = waiter.send(Some(sealed.bytes.clone()));
         }
     }
+}
+
+pub(super) fn tally_of(committee: &Committee) -> Tally {
+    Tally::new(committee.chain_id, committee.term, committee.seats.clone())
 }
 
 /// Old bodies are looked for once in this many final blocks.

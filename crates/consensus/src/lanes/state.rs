@@ -447,6 +447,15 @@ impl Lanes {
         None
     }
 
+    /// Other seats sit: what the ones before certified, these have to certify anew (R6a). What this
+    /// seat acknowledged it still holds.
+    pub fn change_term(&mut self) {
+        for entry in self.entries.values_mut() {
+            entry.certificate = None;
+        }
+        self.early.clear();
+    }
+
     /// A block became final: drops what it included or closed.
     pub fn finalize(&mut self, block: &Block, state: Arc<State>, now: TimestampMs) {
         let time = block.header.timestamp;

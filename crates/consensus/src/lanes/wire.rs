@@ -3,8 +3,8 @@
 use alloy_rlp::{Encodable as _, RlpDecodable, RlpEncodable};
 use bytes::Bytes;
 use cortado_types::{
-    B256, BodyError, CodecError, LaneBody, SignedLaneHeader, bls::SignatureBytes, decode_exact,
-    limits::LANE_BODY_BYTES_MAX,
+    B256, BodyError, CodecError, LaneBody, SignedLaneHeader, Term, bls::SignatureBytes,
+    decode_exact, limits::LANE_BODY_BYTES_MAX,
 };
 
 /// Room for the header and its signature beside the body, bytes; they are under 400.
@@ -13,7 +13,7 @@ const HEADER_BYTES_MAX: usize = 1_024;
 /// A whole lane block on the wire, bytes.
 pub const LANE_BLOCK_BYTES_MAX: usize = LANE_BODY_BYTES_MAX + HEADER_BYTES_MAX;
 
-/// An acknowledgement on the wire, bytes: a hash and a signature with their framing are 84.
+/// An acknowledgement on the wire, bytes: term, hash and signature with their framing are under 94.
 pub const ACK_BYTES_MAX: usize = 128;
 
 /// A lane block: header, signature, transactions.
@@ -75,6 +75,8 @@ pub(super) fn read(bytes: &Bytes) -> Result<LaneBlock, CodecError> {
 /// [`cortado_types::SubjectKind::Available`]. Who says so is known from the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, RlpEncodable, RlpDecodable)]
 pub struct Ack {
+    /// The term whose seats acknowledge: the signature is of this term.
+    pub term: Term,
     /// The lane header's hash.
     pub hash: B256,
     /// The seat's signature.

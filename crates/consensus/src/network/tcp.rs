@@ -1,7 +1,7 @@
 //! Authenticated, encrypted connections over TCP to peers with known addresses.
 
 use super::{CHANNELS, Links, MESSAGE_BYTES_MAX};
-use crate::runtime::Transport;
+use crate::runtime::{Roster, Transport};
 use commonware_cryptography::{ChaCha20Poly1305, Signer as _, ed25519};
 use commonware_p2p::{
     Address, AddressableManager as _, AddressableTrackedPeers,
@@ -14,13 +14,24 @@ use commonware_stream::{
     sake::{self, Sake},
 };
 use commonware_utils::{NZU32, NZUsize, ordered::Map};
-use std::{collections::BTreeMap, net::SocketAddr, num::NonZeroUsize, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+    num::NonZeroUsize,
+    time::Duration,
+};
 use thiserror::Error;
+use tracing::{info, warn};
 
 /// Peers of one identity, itself included. Sizes every mailbox of the network.
 pub const PEERS_MAX: usize = 128;
 
-/// Peer sets that stay connected: the running term's and the next one's.
+/// Peers that may join while a process runs, beside those it knows when it starts: seats that the
+/// registry on L1 names later. Each has room reserved on every channel, so there are not more; a
+/// restart counts anew.
+pub const JOINERS_MAX: usize = 16;
+
+/// Peer sets that stay connected: the newest list of who sits and the one before it.
 const TRACKED_PEER_SETS: NonZeroUsize = NZUsize!(2);
 
 /// Clocks of two peers may differ by this much when they shake hands.
@@ -34,18 +45,72 @@ impl Transport for Tcp {
     type Receiver = lookup::Receiver<ed25519::PublicKey>;
     type Blocker = Oracle<ed25519::PublicKey>;
     type Peers = Oracle<ed25519::PublicKey>;
+    type Roster = TcpRoster;
+}
+
+/// Knows addresses, and tells the network who sits.
+pub struct TcpRoster {
+    oracle: Oracle<ed25519::PublicKey>,
+    addresses: BTreeMap<ed25519::PublicKey, SocketAddr>,
+    others: BTreeMap<ed25519::PublicKey, SocketAddr>,
+    /// Stands for an address that is not known: the peer is not found there, and dials.
+    unknown: SocketAddr,
+    capacity: usize,
+}
+
+impl TcpRoster {
+    fn addressed<'a>(
+        &self,
+        peers: impl Iterator<Item = &'a ed25519::PublicKey>,
+    ) -> Map<ed25519::PublicKey, Address> {
+        Map::from_iter_dedup(peers.map(|peer| {
+            let address = self.addresses.get(peer).or_else(|| self.others.get(peer));
+            let address = address.copied().unwrap_or(self.unknown);
+            (peer.clone(), Address::Symmetric(address))
+        }))
+    }
+}
+
+impl Roster for TcpRoster {
+    fn track(&mut self, id: u64, seats: &[ed25519::PublicKey]) {
+        for seat in seats {
+            if !self.addresses.contains_key(seat) && !self.others.contains_key(seat) {
+                info!(
+                    ?seat,
+                    "a seat without a known address: it has to dial this node"
+                );
+            }
+        }
+        // The network panics over more than it has room for.
+        let listed = self.addresses.keys().chain(self.others.keys());
+        let others: Vec<_> = listed.filter(|peer| !seats.contains(peer)).collect();
+        let room = self.capacity.saturating_sub(others.len());
+        if seats.len() > room {
+            warn!(
+                seats = seats.len(),
+                room, "no room for all seats; restart this node to make it"
+            );
+        }
+        let primary = self.addressed(seats.iter().take(room));
+        let secondary = self.addressed(others.into_iter());
+        let _ = self
+            .oracle
+            .track(id, AddressableTrackedPeers::new(primary, secondary));
+    }
 }
 
 /// Where one identity listens and whom it knows.
 #[derive(Clone, Debug)]
 pub struct TcpConfig {
-    /// Separates chains: a peer of another chain fails the handshake.
+    /// Separates chains: a peer of another chain fails the handshake. The same in all terms.
     pub namespace: Vec<u8>,
     /// Address to listen on.
     pub listen: SocketAddr,
-    /// Seats: dialed by everyone.
-    pub seats: BTreeMap<ed25519::PublicKey, SocketAddr>,
-    /// Proposers and followers: they dial the seats and are not dialed.
+    /// Peers with known addresses, seats or not: dialed by everyone.
+    pub addresses: BTreeMap<ed25519::PublicKey, SocketAddr>,
+    /// Seats of the term in which this node starts, with or without an address.
+    pub seats: Vec<ed25519::PublicKey>,
+    /// Proposers and followers: they dial and are not dialed.
     pub others: BTreeMap<ed25519::PublicKey, SocketAddr>,
     /// Whether peers may have private addresses, as on one machine or in a test network.
     pub allow_private: bool,
@@ -63,7 +128,12 @@ pub enum NetworkError {
 }
 
 /// The links of one identity, whoever says who the peers are, and the network's task.
-pub type Started = (Links<Tcp>, Oracle<ed25519::PublicKey>, Handle<()>);
+pub type Started = (
+    Links<Tcp>,
+    Oracle<ed25519::PublicKey>,
+    TcpRoster,
+    Handle<()>,
+);
 
 /// Starts the network of one identity. `context` must live as long as the node.
 ///
@@ -76,11 +146,17 @@ pub fn start(
 ) -> Result<Started, NetworkError> {
     let me = identity.public_key();
     let mut others = config.others;
-    others.retain(|peer, _| !config.seats.contains_key(peer));
-    if !config.seats.contains_key(&me) {
+    others.retain(|peer, _| !config.addresses.contains_key(peer));
+    if !config.addresses.contains_key(&me) {
         others.entry(me).or_insert(config.listen);
     }
-    let peers = config.seats.len() + others.len();
+    let known: BTreeSet<_> = config
+        .addresses
+        .keys()
+        .chain(others.keys())
+        .chain(&config.seats)
+        .collect();
+    let peers = known.len();
     if peers > PEERS_MAX {
         return Err(NetworkError::TooManyPeers { peers });
     }
@@ -94,13 +170,14 @@ pub fn start(
         },
         cups::Version::V1,
     );
-    // Only as many identities as there are: the bound sizes memory.
-    let capacity = NonZeroUsize::new(peers).unwrap_or(NonZeroUsize::MIN);
+    // Little more than there are: the bound sizes memory.
+    let capacity = (peers + JOINERS_MAX).min(PEERS_MAX);
+    let room = NonZeroUsize::new(capacity).unwrap_or(NonZeroUsize::MIN);
     let mut settings = lookup::Config::recommended(
         handshake,
         &config.namespace,
         config.listen,
-        capacity,
+        room,
         MESSAGE_BYTES_MAX,
         NZUsize!(1_024),
     );
@@ -117,15 +194,15 @@ pub fn start(
     // Long enough to stop a flood, short enough that a bug on the other side is no outage.
     settings.block_duration = Duration::from_secs(60);
 
-    let (mut network, mut oracle) = lookup::Network::new(context.child("network"), settings);
+    let (mut network, oracle) = lookup::Network::new(context.child("network"), settings);
     let links = CHANNELS.map(|channel| network.register(channel.id, channel.quota()));
-    let addressed = |peers: BTreeMap<ed25519::PublicKey, SocketAddr>| {
-        Map::from_iter_dedup(peers.into_iter().map(|(k, a)| (k, Address::Symmetric(a))))
+    let roster = TcpRoster {
+        oracle: oracle.clone(),
+        addresses: config.addresses,
+        others,
+        unknown: config.listen,
+        capacity,
     };
-    let _ = oracle.track(
-        0,
-        AddressableTrackedPeers::new(addressed(config.seats), addressed(others)),
-    );
     let task = network.start();
-    Ok((Links::in_order(links), oracle, task))
+    Ok((Links::in_order(links), oracle, roster, task))
 }

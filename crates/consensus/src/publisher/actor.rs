@@ -5,6 +5,7 @@ use super::{
     state::{Fate, Outbox},
 };
 use crate::{
+    committee::Committee,
     events::{Event, Events},
     lanes::{self, Ack, SealedLane},
     ledger::Finalized,
@@ -17,16 +18,25 @@ use commonware_p2p::{Receiver as _, Recipients, Sender as _};
 use commonware_runtime::{ContextCell, Handle, spawn_cell};
 use commonware_utils::channel::mpsc;
 use cortado_types::{SeatIndex, Subject, SubjectKind};
-use std::{sync::Arc, time::Duration};
-use tracing::debug;
+use std::time::Duration;
+use tracing::{debug, warn};
 
 /// How often silent seats are looked for.
 const TICK: Duration = Duration::from_millis(200);
 
+/// Acknowledgements of the next term that wait for it to begin here.
+const EARLY_ACKS_MAX: usize = 4_096;
+
+fn tally_of(committee: &Committee) -> Tally {
+    Tally::new(committee.chain_id, committee.term, committee.seats.clone())
+}
+
 /// One proposer's publisher.
 pub struct Config {
-    /// Peers of the seats, in bitmap order.
-    pub seats: Vec<ed25519::PublicKey>,
+    /// This identity.
+    pub me: ed25519::PublicKey,
+    /// The seats of the present term.
+    pub committee: Committee,
     /// Keeps and serves what is sent.
     pub lanes: lanes::Mailbox,
     /// Who listens.
@@ -39,18 +49,20 @@ pub struct Actor<E: Runtime> {
     config: Config,
     outbox: Outbox,
     tally: Tally,
+    /// Acknowledgements of the next term, from seats that are in it already.
+    early: Vec<(ed25519::PublicKey, Ack)>,
     receiver: mpsc::Receiver<Message>,
 }
 
 impl<E: Runtime> Actor<E> {
     /// Nothing on its way yet.
-    pub fn new(context: E, config: Config, finalized: &Arc<Finalized>) -> (Self, Mailbox) {
+    pub fn new(context: E, config: Config) -> (Self, Mailbox) {
         let (sender, receiver) = mpsc::channel(MAILBOX_SIZE);
-        let state = &finalized.state;
         let actor = Self {
             context: ContextCell::new(context),
-            outbox: Outbox::new(config.seats.len()),
-            tally: Tally::new(state.config.chain_id, state.term, state.seats.clone()),
+            outbox: Outbox::new(config.committee.seats.len()),
+            tally: tally_of(&config.committee),
+            early: Vec::new(),
             config,
             receiver,
         };
@@ -75,14 +87,17 @@ impl<E: Runtime> Actor<E> {
                     let lane = *lane;
                     if self.outbox.publish(lane.clone(), self.context.now_ms()) {
                         lanes.send(
-                            Recipients::Some(self.config.seats.clone()),
+                            Recipients::Some(self.config.committee.peers.to_vec()),
                             lane.bytes.clone(),
                             false,
                         );
                         self.config.lanes.hold(lane).await;
                     }
                 }
-                Message::Finalized(finalized) => self.finalize(&finalized),
+                Message::Finalized(finalized) => {
+                    self.finalize(&finalized);
+                    self.follow_term(&finalized, &mut lanes);
+                }
             },
             Ok((peer, bytes)) = acks.recv() else break => {
                 self.count(&peer, bytes.as_ref());
@@ -104,18 +119,30 @@ impl<E: Runtime> Actor<E> {
     ) {
         let recipients: Vec<_> = silent
             .iter()
-            .filter_map(|seat| self.config.seats.get(seat.get() as usize).cloned())
+            .filter_map(|seat| self.config.committee.peer(*seat).cloned())
             .collect();
         debug!(hash = %lane.hash, seats = recipients.len(), "sending a lane block again");
         sender.send(Recipients::Some(recipients), lane.bytes.clone(), false);
     }
 
     fn count(&mut self, peer: &ed25519::PublicKey, bytes: &[u8]) {
-        let Ok(seat) = self.config.seats.binary_search(peer) else {
+        let Ok(ack) = Ack::read(bytes) else { return };
+        let present = self.config.committee.term;
+        if ack.term == present {
+            self.count_ack(peer, ack);
+        } else if Some(ack.term) == present.next() && self.early.len() < EARLY_ACKS_MAX {
+            self.early.push((peer.clone(), ack));
+        }
+    }
+
+    fn count_ack(&mut self, peer: &ed25519::PublicKey, ack: Ack) {
+        let committee = &self.config.committee;
+        let Some(seat) = committee
+            .seat_of(peer)
+            .filter(|_| ack.term == committee.term)
+        else {
             return;
         };
-        let Ok(ack) = Ack::read(bytes) else { return };
-        let seat = SeatIndex::new(seat as u32);
         self.outbox.acknowledged(&ack.hash, seat);
         let subject = Subject {
             kind: SubjectKind::Available,
@@ -126,6 +153,45 @@ impl<E: Runtime> Actor<E> {
                 hash: ack.hash,
                 certificate,
             });
+        }
+    }
+
+    /// New seats have nothing yet: they get what is on its way. The others hold it and acknowledge
+    /// it anew (R6a).
+    fn follow_term(
+        &mut self,
+        finalized: &Finalized,
+        sender: &mut impl commonware_p2p::Sender<PublicKey = ed25519::PublicKey>,
+    ) {
+        let state = &finalized.state;
+        if state.term == self.config.committee.term {
+            return;
+        }
+        let next = match Committee::of(state, &self.config.me, None) {
+            Ok(next) => next,
+            Err(error) => {
+                warn!(%error, "the seats of the term cannot be used; nothing is sent to them");
+                return;
+            }
+        };
+        let before = std::mem::replace(&mut self.config.committee, next);
+        let committee = &self.config.committee;
+        self.tally = tally_of(committee);
+        let new: Vec<_> = committee
+            .peers
+            .iter()
+            .filter(|peer| before.seat_of(peer).is_none())
+            .cloned()
+            .collect();
+        let now = self.context.now_ms();
+        for lane in self.outbox.change_term(committee.seats.len(), now) {
+            if !new.is_empty() {
+                let recipients = Recipients::Some(new.clone());
+                sender.send(recipients, lane.bytes.clone(), false);
+            }
+        }
+        for (peer, ack) in std::mem::take(&mut self.early) {
+            self.count_ack(&peer, ack);
         }
     }
 

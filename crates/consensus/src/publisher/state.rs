@@ -91,6 +91,19 @@ impl Outbox {
         }
     }
 
+    /// Other seats sit, `seats` of them: nobody has acknowledged anything. Gives back what is on its
+    /// way, oldest first; seats that have it are given time until it is sent again.
+    pub fn change_term(&mut self, seats: usize, now: TimestampMs) -> Vec<SealedLane> {
+        self.seats = seats;
+        let mut waiting = Vec::with_capacity(self.sent.len());
+        for sent in self.sent.values_mut() {
+            sent.acknowledged.clear();
+            sent.at = now;
+            waiting.push(sent.lane.clone());
+        }
+        waiting
+    }
+
     /// What to send again at `now`, and to whom, oldest first.
     pub fn overdue(&mut self, now: TimestampMs) -> Vec<(SealedLane, Vec<SeatIndex>)> {
         let mut overdue = Vec::new();

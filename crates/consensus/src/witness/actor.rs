@@ -5,7 +5,7 @@ use super::{
     state::Witness,
 };
 use crate::{
-    lanes::SeatSigner,
+    committee::Committee,
     ledger::Finalized,
     network::Link,
     runtime::{Runtime, Transport},
@@ -17,33 +17,44 @@ use commonware_macros::select_loop;
 use commonware_p2p::{Blocker as _, Receiver as _, Recipients, Sender as _};
 use commonware_runtime::{ContextCell, Handle, spawn_cell};
 use commonware_utils::channel::{mpsc, watch};
-use cortado_types::{B256, SeatIndex, Subject, SubjectKind, bls::SignatureBytes, decode_exact};
+use cortado_types::{
+    B256, SeatIndex, Subject, SubjectKind, Term,
+    bls::{SecretBls, SignatureBytes},
+    decode_exact,
+};
 use std::{sync::Arc, time::Duration};
 use tracing::warn;
 
 /// How often what the chain has not used yet is said again: L1 moves once in seconds.
 const TICK: Duration = Duration::from_millis(500);
 
-/// A signature on the wire, bytes: kind, hash and signature with their framing are 86.
+/// A signature on the wire, bytes: term, kind, hash and signature with their framing are under 96.
 const SIGHT_BYTES_MAX: usize = 128;
 
 /// "My L1 node holds this." Who says so is known from the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, RlpEncodable, RlpDecodable)]
 struct Sight {
+    /// The term whose seats say so: the signature is of this term.
+    term: Term,
     /// 0 valid, 1 finalised.
     kind: u8,
     hash: B256,
     signature: SignatureBytes,
 }
 
+fn tally_of(committee: &Committee) -> Tally {
+    Tally::new(committee.chain_id, committee.term, committee.seats.clone())
+}
+
 /// One seat's witness.
 pub struct Config<N: Transport> {
     /// This identity.
     pub me: ed25519::PublicKey,
-    /// Its seat. A follower has none, observes nothing and offers nothing.
-    pub signer: Option<SeatSigner>,
-    /// Peers of the seats, in bitmap order.
-    pub seats: Vec<ed25519::PublicKey>,
+    /// What it signs with in the terms in which it has a seat. A follower observes nothing and offers
+    /// nothing.
+    pub secret: Option<SecretBls>,
+    /// The seats of the present term.
+    pub committee: Committee,
     /// The network's blocker.
     pub blocker: N::Blocker,
 }
@@ -54,7 +65,6 @@ pub struct Actor<E: Runtime, N: Transport> {
     config: Config<N>,
     witness: Witness,
     tally: Tally,
-    base_namespace: Vec<u8>,
     finalized: Arc<Finalized>,
     receiver: mpsc::Receiver<Message>,
     wake: watch::Sender<u64>,
@@ -65,14 +75,11 @@ impl<E: Runtime, N: Transport> Actor<E, N> {
     pub fn new(context: E, config: Config<N>, finalized: Arc<Finalized>) -> (Self, Mailbox) {
         let (sender, receiver) = mpsc::channel(MAILBOX_SIZE);
         let (wake, woken) = watch::channel(0);
-        let state = &finalized.state;
-        let chain_id = state.config.chain_id;
         let actor = Self {
             context: ContextCell::new(context),
+            tally: tally_of(&config.committee),
             config,
             witness: Witness::default(),
-            tally: Tally::new(chain_id, state.term, state.seats.clone()),
-            base_namespace: state.seats.base_namespace(chain_id),
             finalized,
             receiver,
             wake,
@@ -107,9 +114,7 @@ impl<E: Runtime, N: Transport> Actor<E, N> {
             },
             _ = sleep => {
                 tick = self.context.current() + TICK;
-                for subject in self.witness.unused(&self.finalized.state) {
-                    self.say(subject, &mut sender);
-                }
+                self.repeat(&mut sender);
             },
         }
     }
@@ -126,40 +131,71 @@ impl<E: Runtime, N: Transport> Actor<E, N> {
                     self.say(subject, sender);
                 }
             }
+            Message::Observed(Observation::Seats(read)) => {
+                let registry = self.finalized.state.config.registry;
+                match self.witness.seats(registry, *read) {
+                    Ok(()) => self.wake.send_modify(|version| *version += 1),
+                    Err(error) => warn!(%error, "the L1 node gave seats that it does not show"),
+                }
+            }
             Message::Operations { state, reply } => {
                 let _ = reply.send(self.witness.operations(&state));
             }
             Message::Finalized(finalized) => {
                 self.witness.finalize(&finalized.state);
                 self.finalized = finalized;
+                self.follow_term(sender);
             }
         }
     }
 
+    /// What seats signed in a term that is over convinces nobody: it is said and gathered again.
+    fn follow_term(&mut self, sender: &mut N::Sender) {
+        let state = self.finalized.state.clone();
+        if state.term == self.config.committee.term {
+            return;
+        }
+        let secret = self.config.secret.as_ref();
+        match Committee::of(&state, &self.config.me, secret) {
+            Ok(committee) => self.config.committee = committee,
+            Err(error) => {
+                warn!(%error, "the seats of the term cannot be used; nothing is signed");
+                return;
+            }
+        }
+        self.tally = tally_of(&self.config.committee);
+        self.witness.change_term();
+        self.repeat(sender);
+    }
+
+    fn repeat(&mut self, sender: &mut N::Sender) {
+        for subject in self.witness.unused(&self.finalized.state) {
+            self.say(subject, sender);
+        }
+    }
+
     fn say(&mut self, subject: Subject, sender: &mut N::Sender) {
-        let Some(signer) = &self.config.signer else {
+        let committee = &self.config.committee;
+        let Some(signer) = &committee.signer else {
             return;
         };
-        let message = subject.message(&self.base_namespace, self.finalized.state.term);
+        let message = subject.message(&committee.base_namespace, committee.term);
         let signature = signer.secret.sign(&message);
         let index = signer.index;
         let kind = u8::from(subject.kind == SubjectKind::L1Final);
         let encoded = alloy_rlp::encode(Sight {
+            term: committee.term,
             kind,
             hash: subject.hash,
             signature,
         });
-        let others = self
-            .config
-            .seats
-            .iter()
-            .filter(|seat| **seat != self.config.me);
+        let others = committee.others(&self.config.me);
         sender.send(Recipients::Some(others.cloned().collect()), encoded, false);
         self.add(subject, index, signature);
     }
 
     fn count(&mut self, peer: ed25519::PublicKey, bytes: &[u8]) {
-        let Ok(seat) = self.config.seats.binary_search(&peer) else {
+        let Some(seat) = self.config.committee.seat_of(&peer) else {
             return;
         };
         let sight: Sight = match decode_exact("sight", bytes, SIGHT_BYTES_MAX) {
@@ -170,6 +206,10 @@ impl<E: Runtime, N: Transport> Actor<E, N> {
                 return;
             }
         };
+        // At the end of a term seats are a moment ahead or behind; what is not used is said again.
+        if sight.term != self.config.committee.term {
+            return;
+        }
         let kind = match sight.kind {
             0 => SubjectKind::Sight,
             1 => SubjectKind::L1Final,
@@ -179,14 +219,14 @@ impl<E: Runtime, N: Transport> Actor<E, N> {
             kind,
             hash: sight.hash,
         };
-        self.add(subject, SeatIndex::new(seat as u32), sight.signature);
+        self.add(subject, seat, sight.signature);
     }
 
     fn add(&mut self, subject: Subject, seat: SeatIndex, signature: SignatureBytes) {
         let counted = self.tally.add(subject, seat, signature);
         for seat in self.tally.take_faulty() {
             warn!(%seat, "seat sent a signature that is not its own");
-            if let Some(peer) = self.config.seats.get(seat.get() as usize) {
+            if let Some(peer) = self.config.committee.peer(seat) {
                 self.config.blocker.block(peer.clone());
             }
         }

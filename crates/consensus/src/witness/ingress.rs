@@ -3,7 +3,7 @@
 use crate::ledger::Finalized;
 use commonware_utils::channel::{mpsc, oneshot, watch};
 use cortado_chain::State;
-use cortado_types::{B256, Bytes, Operation};
+use cortado_types::{B256, Bytes, Operation, ReadSeats};
 use std::sync::Arc;
 
 /// What this seat's L1 node says.
@@ -13,6 +13,8 @@ pub enum Observation {
     Header(Bytes),
     /// It holds this block as finalised.
     Finalized(B256),
+    /// In the state of a block that it holds as finalised, the registry has settled these seats.
+    Seats(Box<ReadSeats>),
 }
 
 pub(super) enum Message {

@@ -1,9 +1,10 @@
 //! Which L1 blocks are known, which a quorum has seen, and what follows for the chain.
 
-use cortado_chain::State;
-use cortado_l1::{HeaderError, TrackedHeader};
+use cortado_chain::{Seating, State};
+use cortado_l1::{HeaderError, ReadError, TrackedHeader, read_seats};
 use cortado_types::{
-    B256, Bytes, Operation, PointerMove, QuorumCertificate, Subject, SubjectKind,
+    Address, B256, Bytes, L1Ref, Operation, PointerMove, QuorumCertificate, ReadSeats, Subject,
+    SubjectKind,
     block::L1Finality,
     limits::{L1_HEADERS_PER_MOVE_MAX, L1_TRACKED_HEADERS_MAX},
 };
@@ -22,6 +23,16 @@ pub struct Witness {
     sights: BTreeMap<B256, QuorumCertificate>,
     finals: BTreeMap<B256, QuorumCertificate>,
     newest_final: Option<B256>,
+    /// What the registry had settled when it was read last.
+    read: Option<Reading>,
+}
+
+/// Seats as they stand in the state of an L1 block.
+#[derive(Debug)]
+struct Reading {
+    block: L1Ref,
+    due: Seating,
+    operation: ReadSeats,
 }
 
 impl Witness {
@@ -61,6 +72,30 @@ impl Witness {
         })
     }
 
+    /// In the state of an L1 block the registry has settled seats. Nobody has to sign that: the chain
+    /// checks the proof. A newer read replaces an older one.
+    ///
+    /// # Errors
+    /// If the read shows no seats in `registry`.
+    pub fn seats(&mut self, registry: Address, operation: ReadSeats) -> Result<(), ReadError> {
+        let settled = read_seats(&operation.header, registry, &operation.read)?;
+        let newer = |read: &Reading| read.block.number > settled.block.number;
+        if !self.read.as_ref().is_some_and(newer) {
+            self.read = Some(Reading {
+                block: settled.block,
+                due: Seating::from(&settled),
+                operation,
+            });
+        }
+        Ok(())
+    }
+
+    /// Other seats sit: what those before certified convinces nobody any more.
+    pub fn change_term(&mut self) {
+        self.sights.clear();
+        self.finals.clear();
+    }
+
     /// A quorum signed the subject.
     pub fn certify(&mut self, subject: Subject, certificate: QuorumCertificate) {
         let of_kind = match subject.kind {
@@ -71,14 +106,24 @@ impl Witness {
         of_kind.insert(subject.hash, certificate);
     }
 
-    /// What a leader can include on top of `state`: at most one move and one finality, in the
-    /// order in which a block has them.
+    /// What a leader can include on top of `state`: at most one move, one finality and one read, in
+    /// the order in which a block has them.
     pub fn operations(&self, state: &State) -> Vec<Operation> {
         let moved = self.pointer_move(state).map(Operation::MovePointer);
         moved
             .into_iter()
             .chain(self.finality(state).map(Operation::FinalizeL1))
+            .chain(self.due_seats(state).map(Operation::ReadSeats))
             .collect()
+    }
+
+    /// R10: the seats that were read, if the block is at or below `L1fin`, newer than the last one
+    /// read, and they are not due already.
+    fn due_seats(&self, state: &State) -> Option<ReadSeats> {
+        let read = self.read.as_ref()?;
+        let known = state.l1.get(&read.block.hash)?;
+        let newer = known.number <= state.l1.fin().number && known.number > state.read_at;
+        (newer && state.due != read.due).then(|| read.operation.clone())
     }
 
     /// R9, by extension: to the highest certified descendant of `L1*` within reach.

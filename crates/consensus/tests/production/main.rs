@@ -4,7 +4,7 @@ mod damage;
 mod town;
 
 use cortado_consensus::host::{Host, HostError};
-use cortado_types::{B256, ChainId, Height};
+use cortado_types::{B256, ChainId, Height, Term};
 use futures::executor::block_on;
 use std::{net::TcpListener, sync::Arc};
 use town::{Town, include, reach};
@@ -49,15 +49,19 @@ fn a_town_that_stops_goes_on_where_it_was() {
     reach(&hosts[4], 2);
     let hash = include(&town, &hosts[4], 1_000);
     let before: Vec<_> = hosts.iter().map(|host| host.node().finalized()).collect();
-    let view = before[0].block.inner().header.view;
-    let excuses = block_on(hosts[0].node().certificates(view));
-    assert!(!excuses.is_empty());
+    let header = &before[0].block.inner().header;
+    let (term, view) = (header.term, header.view);
+    let seen = block_on(hosts[0].node().view(term, view));
+    assert!(!seen.is_empty());
     for host in hosts {
         block_on(host.stop());
     }
     let hosts: Vec<_> = (0..5).map(|i| town.start(i, directory.path())).collect();
     // Also what waited for its sync when the node was stopped.
-    assert_eq!(block_on(hosts[0].node().certificates(view)), excuses);
+    let mut again = block_on(hosts[0].node().view(term, view));
+    let found = again.clone();
+    again.merge(&seen);
+    assert_eq!(again, found);
     for (host, before) in hosts.iter().zip(&before) {
         reach(host, before.height().get() + 1);
         let again = block_on(host.node().block(before.height())).unwrap();

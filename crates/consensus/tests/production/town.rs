@@ -9,8 +9,8 @@ use cortado_consensus::{
 };
 use cortado_types::{
     B256, ChainId, Genesis, Height, Identity, L1Config, LaneBody, LaneHeader, Namespace,
-    NamespaceConfig, Seat, Seq, SignedLaneHeader, TimestampMs, bls::SecretBls, ecdsa::SigningKey,
-    limits::PROTOCOL_VERSION,
+    NamespaceConfig, Seat, SeatsRead, Seq, SignedLaneHeader, TimestampMs, bls::SecretBls,
+    ecdsa::SigningKey, genesis::TERM_MS_MAX, limits::PROTOCOL_VERSION,
 };
 use futures::executor::block_on;
 use std::{
@@ -59,24 +59,27 @@ impl Town {
         });
         let lane_key = SigningKey::from_bytes([seed + 9; 32]).unwrap();
         let anchor = alloy_rlp::encode(alloy_consensus::Header::default());
-        let genesis = Genesis {
+        let mut genesis = Genesis {
             chain_id: ChainId::new(7_000 + u64::from(seed)),
             time: TimestampMs::new(now().get() / SLOT_MS * SLOT_MS),
             slot_ms: SLOT_MS,
+            term_ms: TERM_MS_MAX,
             l1: L1Config {
                 chain_id: 1_337,
                 slot_ms: SLOT_MS,
                 slots_per_epoch: 8,
                 anchor: anchor.into(),
+                registry: Default::default(),
             },
             namespaces: vec![NamespaceConfig {
                 namespace: ROLLUP,
                 reserve_holder: Some(lane_key.address()),
                 slot_bytes_max: 64 << 20,
             }],
-            seats: seats.collect(),
+            seats: SeatsRead::unproved(seats.collect()),
             proposers: vec![identity_of(&secrets[4].0).unwrap()],
         };
+        cortado_l1::testing::settle(&mut genesis);
         // Ports are taken one after another and let go; nobody else on this machine is asked to
         // bind just these.
         let sockets: Vec<_> = (0..5)
@@ -116,7 +119,7 @@ impl Town {
             retention_ms: u64::MAX,
             directory: directory.join(format!("node-{i}")),
             listen: self.addresses[i],
-            seats,
+            peers: seats,
             allow_private: true,
             tuning: Tuning {
                 snapshot_interval: 4,

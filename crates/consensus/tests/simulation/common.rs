@@ -34,7 +34,9 @@ pub fn plan(seats: usize, proposers: usize) -> Plan {
     Plan {
         seats,
         proposers,
+        spares: 0,
         slot_ms: 2_000,
+        term_ms: cortado_types::genesis::TERM_MS_MAX,
         slot_bytes_max: 64 << 20,
         anchor: l1_header(0, B256::ZERO, 0).to_vec(),
         tuning: Tuning {
@@ -79,7 +81,7 @@ pub async fn running<S: SimulatedScheme>(
     link: Link,
 ) -> World<S> {
     use commonware_runtime::Supervisor as _;
-    let all = plan.seats + plan.proposers;
+    let all = plan.seats + plan.proposers + plan.spares;
     let mut world = World::new(context.child("world"), plan).await;
     world.mesh(&link).await;
     for i in 0..all {

@@ -165,9 +165,8 @@ fn a_seat_with_two_faces_forks_nothing_and_is_named_by_the_honest() {
         check_agreement(&world).await;
         let mut named = false;
         while let Ok(event) = events.try_recv() {
-            if let Event::SeatFault { seat, proof, .. } = event {
-                assert_eq!(seat.get(), 3, "only the liar is named");
-                assert!(!proof.is_empty());
+            if let Event::SeatFault(evidence) = event {
+                assert_eq!(evidence.seat().get(), 3, "only the liar is named");
                 named = true;
             }
         }

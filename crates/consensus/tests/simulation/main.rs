@@ -1,7 +1,9 @@
 //! Stories of a simulated world: the production code on a network, a clock and disks that obey.
 
 mod common;
+mod evidence;
 mod faults;
 mod lanes;
 mod power;
 mod progress;
+mod terms;

@@ -213,4 +213,13 @@ impl L1 for ModelL1 {
             }))
         })
     }
+
+    fn logs(
+        &self,
+        _: Address,
+        _: B256,
+        _: (u64, u64),
+    ) -> BoxFuture<'_, Result<Vec<crate::rpc::Log>, RpcError>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
 }

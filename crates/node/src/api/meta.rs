@@ -11,7 +11,7 @@ use axum::{
     http::header::CONTENT_TYPE,
     response::IntoResponse,
 };
-use cortado_client::api::{SeatsView, Status};
+use cortado_client::api::{BoundaryView, SeatsView, Status};
 use cortado_types::{Genesis, Term};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -70,6 +70,20 @@ pub(super) async fn seats(
         &seats,
         shared.reader.genesis().chain_id,
     )))
+}
+
+pub(super) async fn boundary(
+    State(shared): State<Shared>,
+    Path(epoch): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Result<Json<BoundaryView>, ApiError> {
+    Query::read(query.as_deref(), &[])?;
+    let epoch = params::number("bad_epoch", "an epoch", &epoch).map(Term::new)?;
+    let unknown = || ApiError::unknown("end of epoch", epoch);
+    let (header, certificate) = shared.reader.boundary(epoch).await?.ok_or_else(unknown)?;
+    let next = epoch.next().ok_or_else(unknown)?;
+    let seats = shared.reader.seats(next).await?.ok_or_else(unknown)?;
+    Ok(Json(BoundaryView::new(&header, &certificate, &seats)))
 }
 
 pub(super) async fn health(State(shared): State<Shared>) -> Json<Value> {

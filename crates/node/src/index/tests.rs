@@ -3,8 +3,8 @@
 use super::*;
 use cortado_chain::State;
 use cortado_types::{
-    Bytes, ChainId, Genesis, L1Config, L1Ref, LaneEntry, Seat, Seq, SignedLaneHeader, Slot,
-    TimestampMs, bls::SecretBls, ecdsa::Signature, limits::PROTOCOL_VERSION,
+    Bytes, ChainId, Genesis, L1Config, L1Ref, LaneEntry, Seat, SeatsRead, Seq, SignedLaneHeader,
+    Slot, TimestampMs, bls::SecretBls, ecdsa::Signature, limits::PROTOCOL_VERSION,
 };
 
 const ROLLUP: Namespace = Namespace::new(7_001);
@@ -18,20 +18,23 @@ fn genesis_block() -> Block {
             .public(),
         registry_index: 0,
     };
-    let genesis = Genesis {
+    let mut genesis = Genesis {
         chain_id: ChainId::new(1),
         time: TimestampMs::new(0),
         slot_ms: 2_000,
+        term_ms: 60_000,
         l1: L1Config {
             chain_id: 1,
             slot_ms: 2_000,
             slots_per_epoch: 8,
             anchor: alloy_rlp::encode(&anchor).into(),
+            registry: Default::default(),
         },
         namespaces: Vec::new(),
-        seats: (0..4).map(seat).collect(),
+        seats: SeatsRead::unproved((0..4).map(seat).collect()),
         proposers: Vec::new(),
     };
+    cortado_l1::testing::settle(&mut genesis);
     State::genesis(&genesis).expect("a genesis").genesis_block()
 }
 

@@ -1,6 +1,6 @@
 //! What can go wrong with an L1 node.
 
-use cortado_types::B256;
+use cortado_types::{Address, B256};
 use thiserror::Error;
 
 /// Why an L1 node gives no usable answer. All of it may pass: the watcher asks again.
@@ -91,6 +91,16 @@ pub enum L1Error {
         hash: B256,
         /// `L1fin`.
         fin: B256,
+    },
+    /// The registry's seats, as the node gives them, do not stand in the header's state.
+    #[error("seats of the registry {registry} at L1 block {number}: {reason}")]
+    Unproved {
+        /// The registry.
+        registry: Address,
+        /// The block.
+        number: u64,
+        /// What is missing.
+        reason: String,
     },
     /// The beacon counts time otherwise than the genesis.
     #[error("beacon has {what} {got}, the genesis says {want}")]

@@ -2,7 +2,7 @@
 
 use super::{error::L1Error, http::Http};
 use cortado_client::http::excerpt;
-use cortado_types::{B256, Bytes, L1Ref, keccak256};
+use cortado_types::{Address, B256, Bytes, L1Ref, keccak256, trie::TrieProof};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -42,6 +42,19 @@ struct Answer {
 struct Refusal {
     code: i64,
     message: String,
+}
+
+/// An answer of `eth_getProof` (EIP-1186), as far as it is read.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct AccountProof {
+    account_proof: Vec<Bytes>,
+    storage_proof: Vec<StorageProof>,
+}
+
+#[derive(Deserialize)]
+struct StorageProof {
+    proof: Vec<Bytes>,
 }
 
 #[derive(Deserialize)]
@@ -116,12 +129,43 @@ impl L1Rpc {
         }
     }
 
+    /// Paths from the state root of `block` to an account, and from its storage root to each of
+    /// `slots` (EIP-1186). They are as the node gives them: who uses them checks them.
+    ///
+    /// # Errors
+    /// [`L1Error`] if it does not answer well.
+    pub async fn proof(
+        &self,
+        account: Address,
+        slots: &[B256],
+        block: B256,
+    ) -> Result<(TrieProof, Vec<TrieProof>), L1Error> {
+        let method = "eth_getProof";
+        let params = json!([account, slots, { "blockHash": block }]);
+        let answer: AccountProof = self.call(method, params).await?;
+        if answer.storage_proof.len() != slots.len() {
+            return Err(L1Error::Other {
+                want: format!("{} storage proofs", slots.len()),
+                got: answer.storage_proof.len().to_string(),
+            });
+        }
+        let storage = answer.storage_proof.into_iter();
+        Ok((
+            TrieProof(answer.account_proof),
+            storage.map(|slot| TrieProof(slot.proof)).collect(),
+        ))
+    }
+
     async fn header(&self, method: &str, which: &str) -> Result<Option<VerifiedHeader>, L1Error> {
         let found: Option<RpcHeader> = self.call(method, json!([which, false])).await?;
         found.map(verify).transpose()
     }
 
-    async fn call<T: DeserializeOwned>(&self, method: &str, params: Value) -> Result<T, L1Error> {
+    pub(super) async fn call<T: DeserializeOwned>(
+        &self,
+        method: &str,
+        params: Value,
+    ) -> Result<T, L1Error> {
         let id = self.id.fetch_add(1, Ordering::Relaxed);
         let body = json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params });
         let bytes = self.http.post(method, &body).await?;

@@ -9,7 +9,7 @@ use super::{
 use crate::reader::Tip;
 use cortado_client::api::L1NodeStatus;
 use cortado_consensus::witness::Observation;
-use cortado_types::{B256, L1Config, L1Ref};
+use cortado_types::{Address, B256, L1Config, L1Ref};
 use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::{Notify, mpsc, watch},
@@ -79,12 +79,14 @@ impl Watcher {
         let walker = Walker {
             rpc,
             chain_id: config.chain_id,
+            registry: config.registry,
             checked: false,
             tip,
             observations,
             status,
             told: Told::default(),
             told_final: None,
+            told_seats: None,
         };
         tasks.push(tokio::spawn(walker.run(wake)));
         Ok(Self {
@@ -204,12 +206,15 @@ impl Duties {
 struct Walker {
     rpc: L1Rpc,
     chain_id: u64,
+    registry: Address,
     checked: bool,
     tip: watch::Receiver<Arc<Tip>>,
     observations: mpsc::Sender<Observation>,
     status: Arc<watch::Sender<L1NodeStatus>>,
     told: Told,
     told_final: Option<B256>,
+    /// The finalised block at which the registry was read last.
+    told_seats: Option<B256>,
 }
 
 /// Whether there is more to do at once.
@@ -298,7 +303,10 @@ impl Walker {
             return Ok(Polled::AllTold);
         };
         let reached = target.block == head.block;
-        if !self.tell_headers(target, &tip).await? || !self.tell_final(finalized, &tip).await {
+        if !self.tell_headers(target, &tip).await?
+            || !self.tell_final(finalized.as_ref(), &tip).await
+            || !self.tell_seats(finalized.as_ref(), &tip).await?
+        {
             return Ok(Polled::Over);
         }
         Ok(if reached {
@@ -353,10 +361,11 @@ impl Walker {
     }
 
     /// Tells the finalised block once its header is known to the chain or told.
-    async fn tell_final(&mut self, finalized: Option<VerifiedHeader>, tip: &Tip) -> bool {
+    async fn tell_final(&mut self, finalized: Option<&VerifiedHeader>, tip: &Tip) -> bool {
         let Some(VerifiedHeader { block, .. }) = finalized else {
             return true;
         };
+        let block = *block;
         let fin = tip.block.header.l1_fin;
         let known = self.told.contains(&block) || tip.state.l1.get(&block.hash).is_some();
         if block.number <= fin.number || self.told_final == Some(block.hash) || !known {
@@ -367,5 +376,40 @@ impl Walker {
             .send(Observation::Finalized(block.hash))
             .await
             .is_ok()
+    }
+
+    /// R10: tells the seats that are settled at the finalised block, if they are others than those
+    /// that are due. Once for each finalised block, so what was missed is told at the next.
+    async fn tell_seats(
+        &mut self,
+        finalized: Option<&VerifiedHeader>,
+        tip: &Tip,
+    ) -> Result<bool, L1Error> {
+        let (state, registry) = (&tip.state, self.registry);
+        let Some(header) = finalized else {
+            return Ok(true);
+        };
+        let known = self.told.contains(&header.block) || state.l1.get(&header.block.hash).is_some();
+        if !known
+            || header.block.number <= state.read_at
+            || self.told_seats == Some(header.block.hash)
+        {
+            return Ok(true);
+        }
+        let due = (state.due.seats.hash(), state.due.price);
+        let news = self.rpc.news_of_seats(registry, due, state.read_at, header);
+        if let Some(read) = news.await? {
+            info!(
+                block = header.block.number,
+                seats = read.read.seats.len(),
+                "other seats are settled on L1"
+            );
+            let told = self.observations.send(Observation::Seats(Box::new(read)));
+            if told.await.is_err() {
+                return Ok(false);
+            }
+        }
+        self.told_seats = Some(header.block.hash);
+        Ok(true)
     }
 }

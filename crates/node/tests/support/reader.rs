@@ -4,15 +4,19 @@
 
 use crate::chain::{TestChain, genesis};
 use cortado_chain::State;
+use cortado_client::api::{EvidenceView, Standing};
+use cortado_evidence::{Crossing, Evidence, Path, ViewRecord};
 use cortado_node::{
     api::{Limits, Server, serve_with},
     reader::{ChainReader, LanePlace, LocalStatus, Reading, Tip, TransactionPlace},
 };
 use cortado_types::{
-    B256, Block, Bytes, FinalityCertificate, Genesis, Height, LaneBody, Namespace, SeatSet, Term,
-    keccak256, mmr::HistoryProof,
+    B256, Block, Bytes, FinalityCertificate, Genesis, Header, Height, LaneBody, Namespace,
+    SeatBitmap, SeatIndex, SeatSet, SignedVote, Term, View, Vote, VoteCertificate,
+    bls::SignatureBytes, keccak256, mmr::HistoryProof,
 };
 use std::{
+    collections::BTreeMap,
     net::{Ipv4Addr, SocketAddr},
     sync::{Arc, Mutex, MutexGuard},
 };
@@ -23,6 +27,8 @@ pub struct TestReader {
     chain: Mutex<TestChain>,
     tip: watch::Sender<Arc<Tip>>,
     pub oldest: Mutex<Height>,
+    pub records: Mutex<BTreeMap<(Term, View), ViewRecord>>,
+    pub evidence: Mutex<Vec<EvidenceView>>,
 }
 
 fn tip_of(chain: &TestChain) -> Arc<Tip> {
@@ -40,11 +46,57 @@ impl TestReader {
             tip: watch::Sender::new(tip_of(&chain)),
             chain: Mutex::new(chain),
             oldest: Mutex::new(Height::ZERO),
+            records: Mutex::default(),
+            evidence: Mutex::default(),
         })
     }
 
     pub fn chain(&self) -> MutexGuard<'_, TestChain> {
         self.chain.lock().unwrap()
+    }
+
+    /// Seat 1 votes twice in view 5, and for a block beside a final one later.
+    pub fn accuse(&self) {
+        let view = View::new(5);
+        let mut record = ViewRecord::new(Term::ZERO, view);
+        let signed = |vote| SignedVote {
+            vote,
+            seat: SeatIndex::new(1),
+            signature: SignatureBytes::repeat_byte(7),
+        };
+        let payloads = [1, 2].map(B256::repeat_byte);
+        let votes = payloads.map(|hash| signed(Vote::notarize(Term::ZERO, view, view, hash)));
+        record.insert(votes[0]);
+        record.insert(votes[1]);
+        record.insert_certificate(VoteCertificate {
+            vote: Vote::nullify(Term::ZERO, view),
+            signers: SeatBitmap::from_signers(4, (0..3).map(SeatIndex::new)),
+            signature: SignatureBytes::repeat_byte(8),
+        });
+        self.records
+            .lock()
+            .unwrap()
+            .insert((Term::ZERO, view), record);
+        let seats = self.genesis.validate().unwrap();
+        let header = self.chain().blocks[0].header.clone();
+        let crossing = Crossing {
+            first: header.clone(),
+            second: header,
+            path: Some(Path {
+                other: payloads[0],
+                siblings: vec![payloads[1]],
+                peaks: payloads.to_vec(),
+            }),
+        };
+        for crossing in [None, Some(crossing)] {
+            let [first, second] = votes;
+            let evidence = Evidence::new(&seats, first, second, crossing).unwrap();
+            self.evidence.lock().unwrap().push(EvidenceView {
+                offence: evidence.offence(),
+                standing: Standing::New,
+                evidence,
+            });
+        }
     }
 
     /// Appends a certified block and lets everybody know.
@@ -166,12 +218,34 @@ impl ChainReader for TestReader {
     }
 
     fn seats(&self, term: Term) -> Reading<'_, Option<Arc<SeatSet>>> {
-        self.read(|chain| (term == Term::ZERO).then(|| chain.seats.clone()))
+        self.read(|chain| (term <= Term::new(1)).then(|| chain.seats.clone()))
+    }
+
+    fn boundary(&self, term: Term) -> Reading<'_, Option<(Header, FinalityCertificate)>> {
+        // As if the first block were the last of term 0; nobody here verifies that.
+        self.read(|chain| {
+            let (height, certificate) = chain.certificates.first_key_value()?;
+            let header = &chain
+                .blocks
+                .get(usize::try_from(height.get()).ok()?)?
+                .header;
+            (term == Term::ZERO).then(|| (header.clone(), certificate.clone()))
+        })
+    }
+
+    fn votes(&self, term: Term, view: View) -> Reading<'_, ViewRecord> {
+        let record = self.records.lock().unwrap().get(&(term, view)).cloned();
+        Box::pin(async move { Ok(record.unwrap_or_else(|| ViewRecord::new(term, view))) })
+    }
+
+    fn evidence(&self) -> Reading<'_, Vec<EvidenceView>> {
+        let evidence = self.evidence.lock().unwrap().clone();
+        Box::pin(async move { Ok(evidence) })
     }
 
     fn local_status(&self) -> LocalStatus {
         LocalStatus {
-            own_seats: vec![self.genesis.seats[0].identity],
+            own_seats: vec![self.genesis.seats.seats[0].identity],
             ..LocalStatus::default()
         }
     }

@@ -7,6 +7,7 @@ use alloy_consensus::{Header as L1Header, SignableTransaction, TxEip1559, TxEnve
 use alloy_eips::eip2718::Encodable2718;
 use alloy_genesis::{Genesis as EvmGenesis, GenesisAccount};
 use alloy_primitives::{Signature, TxKind, U256};
+use alloy_rlp::Decodable as _;
 use cortado_chain::{Checks, Draft, State, apply, build};
 use cortado_derive::Params;
 use cortado_evm::ChainSpec;
@@ -20,11 +21,12 @@ use cortado_rollup::{
 use cortado_types::{
     Address, B256, Block, Bytes, ChainId, FinalityCertificate, Genesis, Header, L1Config,
     LaneEntry, Namespace, NamespaceConfig, Operation, PointerMove, QuorumCertificate, Seat,
-    SeatBitmap, SeatIndex, SeatSet, SignedLaneHeader, SlotClock, Subject, SubjectKind, TimestampMs,
-    View,
+    SeatBitmap, SeatIndex, SeatSet, SeatsRead, SignedLaneHeader, SlotClock, Subject, SubjectKind,
+    TimestampMs, View,
     block::L1Finality,
     bls::{self, SecretBls},
     ecdsa::SigningKey,
+    genesis::TERM_MS_MAX,
     keccak256,
 };
 use std::{collections::BTreeMap, path::Path};
@@ -129,20 +131,24 @@ impl Chain {
             reserve_holder: Some(proposer().address()),
             slot_bytes_max,
         });
-        let genesis = Genesis {
+        let mut genesis = Genesis {
             chain_id: ChainId::new(42),
             time: TimestampMs::new(start),
             slot_ms: SLOT_MS,
+            term_ms: TERM_MS_MAX,
             l1: L1Config {
                 chain_id: 1,
                 slot_ms: SLOT_MS,
                 slots_per_epoch: 8,
                 anchor: alloy_rlp::encode(&anchor).into(),
+                registry: Default::default(),
             },
             namespaces: namespaces.to_vec(),
-            seats: seats.collect(),
+            seats: SeatsRead::unproved(seats.collect()),
             proposers: Vec::new(),
         };
+        cortado_l1::testing::settle(&mut genesis);
+        let anchor = L1Header::decode(&mut &genesis.l1.anchor[..]).expect("a header");
         let state = State::genesis(&genesis).expect("a genesis");
         let parent = state.genesis_block().header;
         let genesis_hash = parent.hash();

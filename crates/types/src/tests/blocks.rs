@@ -230,7 +230,7 @@ fn an_extra_field_in_any_list_is_refused() {
 fn an_unknown_kind_of_operation_is_refused() {
     let mut bytes = codec::encode(&block().operations[1]);
     let at = bytes.iter().position(|byte| *byte == 2).expect("the kind");
-    bytes[at] = 3;
+    bytes[at] = 4;
     assert_eq!(
         Operation::decode(&mut &bytes[..]),
         Err(alloy_rlp::Error::Custom("unknown kind of operation"))

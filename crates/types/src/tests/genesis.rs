@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    genesis::{L1_SLOT_MS_MAX, SLOT_MS_MIN},
+    genesis::{L1_SLOT_MS_MAX, SLOT_MS_MIN, TERM_MS_MAX, TERM_MS_MIN},
     limits::NAMESPACES_MAX,
 };
 
@@ -20,14 +20,16 @@ fn genesis() -> Genesis {
         chain_id: CHAIN,
         time: TimestampMs::new(1_700_000_000_000),
         slot_ms: 2_000,
+        term_ms: 384_000,
         l1: L1Config {
             chain_id: 1,
             slot_ms: 12_000,
             slots_per_epoch: 32,
             anchor: Bytes::from_static(b"read by the l1 crate"),
+            registry: Address::repeat_byte(9),
         },
         namespaces: vec![pointer, rollup(8_001), rollup(8_002)],
-        seats: seats(4).0.seats().to_vec(),
+        seats: SeatsRead::unproved(seats(4).0.seats().to_vec()),
         proposers: vec![B256::repeat_byte(1)],
     }
 }
@@ -99,6 +101,19 @@ fn a_slot_that_does_not_divide_the_l1_slot_is_refused() {
 }
 
 #[test]
+fn a_term_too_short_to_hand_over_in_or_longer_than_stake_may_wait_is_refused() {
+    for term_ms in [0, TERM_MS_MIN - 1, TERM_MS_MAX + 1] {
+        let got = error(|genesis| genesis.term_ms = term_ms);
+        assert_eq!(got, GenesisError::TermLength { term_ms });
+    }
+    for term_ms in [TERM_MS_MIN, TERM_MS_MAX] {
+        let mut good = genesis();
+        good.term_ms = term_ms;
+        assert!(good.validate().is_ok(), "{term_ms}");
+    }
+}
+
+#[test]
 fn an_epoch_without_slots_is_refused() {
     assert_eq!(
         error(|genesis| genesis.l1.slots_per_epoch = 0),
@@ -145,6 +160,6 @@ fn too_many_namespaces_are_refused() {
 
 #[test]
 fn seats_that_make_no_set_are_refused() {
-    let got = error(|genesis| genesis.seats.truncate(3));
+    let got = error(|genesis| genesis.seats.seats.truncate(3));
     assert_eq!(got, GenesisError::Seats(SeatSetError::Size { seats: 3 }));
 }

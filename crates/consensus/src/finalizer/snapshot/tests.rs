@@ -11,7 +11,9 @@ fn genesis() -> Genesis {
     let plan = Plan {
         seats: 4,
         proposers: 1,
+        spares: 0,
         slot_ms: 2_000,
+        term_ms: cortado_types::genesis::TERM_MS_MAX,
         slot_bytes_max: 1,
         anchor: alloy_rlp::encode(alloy_consensus::Header::default()),
         tuning: Tuning::default(),

@@ -17,7 +17,9 @@ fn plan() -> Plan {
     Plan {
         seats: 4,
         proposers: 1,
+        spares: 0,
         slot_ms: SLOT_MS,
+        term_ms: cortado_types::genesis::TERM_MS_MAX,
         slot_bytes_max: SLOT_BYTES,
         anchor: alloy_rlp::encode(alloy_consensus::Header::default()),
         tuning: Tuning::default(),

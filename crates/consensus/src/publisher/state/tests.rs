@@ -14,7 +14,9 @@ fn plan() -> Plan {
     Plan {
         seats: 4,
         proposers: 1,
+        spares: 0,
         slot_ms: 2_000,
+        term_ms: cortado_types::genesis::TERM_MS_MAX,
         slot_bytes_max: 1 << 20,
         anchor: alloy_rlp::encode(alloy_consensus::Header::default()),
         tuning: Tuning::default(),

@@ -24,7 +24,9 @@ fn state(anchor: &Bytes) -> State {
     let plan = Plan {
         seats: 4,
         proposers: 0,
+        spares: 0,
         slot_ms: 2_000,
+        term_ms: cortado_types::genesis::TERM_MS_MAX,
         slot_bytes_max: 0,
         anchor: anchor.to_vec(),
         tuning: Tuning::default(),
@@ -41,9 +43,9 @@ fn certificate() -> QuorumCertificate {
 
 /// Three headers on an anchor, all seen by this node.
 fn three() -> (Witness, State, Vec<Bytes>) {
-    let anchor = raw(10, B256::ZERO, 0);
+    let state = state(&raw(10, B256::ZERO, 0));
     let mut chain = vec![];
-    let mut parent = hash(&anchor);
+    let mut parent = state.anchor().hash;
     let mut witness = Witness::default();
     for number in 11..14 {
         let next = raw(number, parent, 0);
@@ -59,7 +61,7 @@ fn three() -> (Witness, State, Vec<Bytes>) {
         assert_eq!(witness.header(next.clone()), Ok(None), "said once");
         chain.push(next);
     }
-    (witness, state(&anchor), chain)
+    (witness, state, chain)
 }
 
 fn sight(raw: &Bytes) -> Subject {
