@@ -6,18 +6,21 @@
 //!                                           nobody made
 //! ```
 
-use commonware_codec::{Buf as _, Copying, DecodeExt as _, Encode as _, ReadExt as _};
+use commonware_codec::{Copying, DecodeExt as _, Encode as _};
 use commonware_consensus::{
     Viewable as _,
     simplex::types::{Notarize, Proposal, Vote},
 };
-use commonware_cryptography::{Hasher as _, Keccak256, Signer as _, ed25519};
-use commonware_p2p::{Receiver as _, Recipients, Sender as _, utils::mux};
+use commonware_cryptography::{Hasher as _, Keccak256, ed25519};
+use commonware_p2p::{Receiver as _, Recipients, utils::mux};
 use commonware_runtime::{Runner as _, Spawner as _, Supervisor as _, tokio};
+use cortado_chain::{GenesisStateError, State};
 use cortado_consensus::{
     block::Digest,
+    host::network_namespace,
     network::tcp::{self, NetworkError, TcpConfig},
-    scheme::{BlsScheme, KeyError, bls_scheme, peer_key},
+    runtime::Roster as _,
+    scheme::{BlsScheme, KeyError, bls_scheme, peer_key, seat_peers},
 };
 use cortado_types::{ChainId, Genesis, GenesisError, Identity, bls::SecretBls};
 use futures::channel::oneshot;
@@ -57,9 +60,12 @@ pub enum EquivocatorError {
     /// A seat of the genesis has no address.
     #[error("seat {0} of the genesis has no address")]
     NoAddress(Identity),
-    /// The genesis' seats make no set.
+    /// The genesis contradicts itself.
     #[error(transparent)]
     Genesis(#[from] GenesisError),
+    /// The genesis makes no chain.
+    #[error(transparent)]
+    State(#[from] GenesisStateError),
     /// The key does not fit the seats.
     #[error(transparent)]
     Keys(#[from] KeyError),
@@ -87,8 +93,9 @@ impl Equivocator {
     /// [`EquivocatorError`].
     pub fn start(config: EquivocatorConfig) -> Result<Self, EquivocatorError> {
         let (scheme, identity, network) = prepare(&config)?;
+        let seats = network.seats.clone();
         let (stop, stopping) = oneshot::channel();
-        let (started, starting) = std::sync::mpsc::channel();
+        let (started, starting) = std::sync::mpsc::channel::<Result<(), EquivocatorError>>();
         let thread = std::thread::Builder::new().name("cortado-liar".into());
         let thread = thread.spawn(move || {
             let settings = tokio::Config::new()
@@ -97,7 +104,10 @@ impl Equivocator {
                 .with_tcp_nodelay(Some(true));
             tokio::Runner::new(settings).start(|context| async move {
                 let links = match tcp::start(&context, identity, network) {
-                    Ok((links, _, _)) => links,
+                    Ok((links, _, mut roster, _)) => {
+                        roster.track(0, &seats);
+                        links
+                    }
                     Err(error) => {
                         let _ = started.send(Err(error.into()));
                         return;
@@ -148,10 +158,12 @@ fn prepare(config: &EquivocatorConfig) -> Result<Prepared, EquivocatorError> {
         let address = address.ok_or(EquivocatorError::NoAddress(seat.identity))?;
         addresses.insert(key, *address);
     }
+    let genesis = State::genesis(&config.genesis)?.genesis_block().hash();
     let network = TcpConfig {
-        namespace: seats.base_namespace(chain_id),
+        namespace: network_namespace(chain_id, genesis),
         listen: config.listen,
-        seats: addresses,
+        seats: seat_peers(&seats)?,
+        addresses,
         others: BTreeMap::new(),
         allow_private: true,
     };
@@ -169,7 +181,7 @@ async fn lie(
         let Ok((term, vote)) = mux::parse(message) else {
             continue;
         };
-        let vote = Vote::<BlsScheme, Digest>::read(&mut vote.copy_to_bytes(vote.remaining()));
+        let vote = Vote::<BlsScheme, Digest>::decode(vote);
         let Ok(Vote::Notarize(heard)) = vote else {
             continue;
         };

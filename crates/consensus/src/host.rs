@@ -286,7 +286,7 @@ struct Prepared {
 }
 
 /// What the handshake starts with: one chain, whoever sits.
-fn network_namespace(chain_id: ChainId, genesis: B256) -> Vec<u8> {
+pub fn network_namespace(chain_id: ChainId, genesis: B256) -> Vec<u8> {
     let mut namespace = b"CORTADO_P2P".to_vec();
     namespace.extend_from_slice(&chain_id.get().to_be_bytes());
     namespace.extend_from_slice(genesis.as_slice());

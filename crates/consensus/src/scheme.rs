@@ -6,11 +6,9 @@
 
 use crate::block::Digest;
 use commonware_codec::{Copying, DecodeExt as _, Encode as _};
-use commonware_consensus::{
-    simplex::{
-        scheme::{Scheme as SimplexScheme, bls12381_multisig, ed25519 as ed25519_scheme},
-        types::Finalization,
-    },
+use commonware_consensus::simplex::{
+    scheme::{Scheme as SimplexScheme, bls12381_multisig, ed25519 as ed25519_scheme},
+    types::Finalization,
 };
 use commonware_cryptography::{
     bls12381::primitives::{

@@ -1,0 +1,65 @@
+// What the chain and its contracts say about who sits.
+
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { promisify } from "node:util";
+import { binary } from "./devnet.mjs";
+import { get } from "./rpc.mjs";
+import { until } from "./until.mjs";
+
+const run = promisify(execFile);
+
+// Two epochs of L1 to finality, one in which stake begins to count, a term; with room for a busy machine.
+const CHANGE_MS_MAX = 240_000;
+
+/** Runs a command of the binary; returns what it printed. */
+export async function cortado(...args) {
+  const { stdout } = await run(binary, args, { maxBuffer: 1 << 20, timeout: 120_000 });
+  return stdout;
+}
+
+export const status = ({ api }) => get(`${api}/v1/status`);
+
+/** Waits until a term has begun in which exactly these identities sit, and returns its status. */
+export function seated(attester, identities) {
+  const want = [...identities].sort().join();
+  return until(`seats ${want}`, CHANGE_MS_MAX, async () => {
+    const now = await status(attester);
+    const { seats } = await get(`${attester.api}/v1/seats/${now.term}`);
+    return seats.map(({ identity }) => identity).sort().join() === want && now;
+  }, 200);
+}
+
+/** Waits until a seat has signed a block's certificate: it votes. */
+export function votes(attester, identity) {
+  return until(`a vote of ${identity}`, 60_000, async () => {
+    const { height, term } = await status(attester);
+    const [certificate, { seats }] = await Promise.all([
+      get(`${attester.api}/v1/blocks/${height}/certificate`),
+      get(`${attester.api}/v1/seats/${term}`),
+    ]);
+    const at = seats.findIndex((seat) => seat.identity === identity);
+    const bits = Buffer.from(certificate.bitmap.slice(2), "hex");
+    return certificate.epoch === term && at >= 0 && (bits[at >> 3] >> (at & 7)) & 1;
+  }, 100);
+}
+
+/** Waits until the light client on L1 is in a term, and close to the chain. */
+export function relayed({ json }, term) {
+  return until(`the light client in term ${term}`, CHANGE_MS_MAX, async () => {
+    const now = await get(`${json.relay}/status`);
+    return now.term >= term && now.stored > 0 && now;
+  }, 250);
+}
+
+export const contractsOf = ({ json }) => JSON.parse(readFileSync(json.contracts, "utf8"));
+
+/** Asserts that a devnet's chain went on while something happened. */
+export async function goesOn(attester, what) {
+  const before = (await status(attester)).height;
+  const result = await what();
+  const after = (await status(attester)).height;
+  assert.ok(after > before, `the chain stood at ${before}`);
+  return result;
+}
