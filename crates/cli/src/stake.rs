@@ -169,13 +169,13 @@ impl View {
         Ok(self.l1.head().await?.timestamp)
     }
 
-    /// The start of the next epoch, in words.
-    async fn next_epoch(&self) -> Result<String> {
-        let now = self.now().await?;
-        let next = now.saturating_sub(self.genesis) / self.epoch_seconds.max(1) + 1;
+    /// From when a change of an operator counts, in words. The registry knows the epoch; what the
+    /// clock says now may be the next one already.
+    async fn counts_from(&self, operator: u32) -> Result<String> {
+        let epoch = self.registry.operator(operator).await?.change_at;
         Ok(format!(
-            "epoch {next}, {}",
-            when(self.epoch_start(next), now)
+            "epoch {epoch}, {}",
+            when(self.epoch_start(epoch), self.now().await?)
         ))
     }
 }
@@ -250,7 +250,8 @@ async fn register(operator: &Operator, stake: Option<String>, seats: &[PathBuf])
         operator
             .submit(staking::register_operator(registry, owner, gwei))
             .await?;
-        println!("{} count from {}.", ether(gwei), view.next_epoch().await?);
+        let from = view.counts_from(operator.number().await?).await?;
+        println!("{} count from {from}.", ether(gwei));
     } else if stake.is_some() {
         println!("The account is an operator already; `cortado stake deposit` adds to its stake.");
     }
@@ -261,7 +262,7 @@ async fn register(operator: &Operator, stake: Option<String>, seats: &[PathBuf])
     }
     for intent in intents {
         operator.submit(intent).await?;
-        println!("The keys may sit from {}.", view.next_epoch().await?);
+        println!("The keys may sit from {}.", view.counts_from(number).await?);
     }
     println!(
         "Seats follow with the first settlement after that, once the chain has seen it final."
@@ -280,7 +281,7 @@ async fn deposit(operator: &Operator, amount: &str) -> Result<()> {
     println!(
         "{} more count from {}.",
         ether(gwei),
-        operator.view.next_epoch().await?
+        operator.view.counts_from(number).await?
     );
     Ok(())
 }
@@ -308,7 +309,7 @@ async fn exit(operator: &Operator, amount: &str) -> Result<()> {
         "{} do not count any more from {}. They can still be confiscated until they leave, and may \
          leave {} (unbonding takes {}).",
         ether(gwei),
-        view.next_epoch().await?,
+        view.counts_from(number).await?,
         when(after.release_at, now),
         span(view.unbonding_seconds)
     );
@@ -373,9 +374,11 @@ async fn status(view: &View, owner: Option<Address>) -> Result<()> {
     );
     match registry.latest().await? {
         None => println!("No seats were settled yet."),
-        Some((hash, price, settled)) => println!(
-            "Settled in epoch {settled}: seats {hash} at {} each.",
-            ether(price)
+        Some(settled) => println!(
+            "Settled in epoch {}: seats {} at {} each.",
+            settled.epoch,
+            settled.seats,
+            ether(settled.price_gwei)
         ),
     }
     let keys = registry.keys().await?;

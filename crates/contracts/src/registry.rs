@@ -101,6 +101,19 @@ pub struct Allocation {
     pub shares: Vec<u64>,
 }
 
+/// Seats as they were settled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settled {
+    /// Hash of the seats.
+    pub seats: B256,
+    /// What each has at risk, gwei: the highest price that votes can still be accused for.
+    pub price_gwei: u64,
+    /// Epoch in which this was last the price.
+    pub priced: u64,
+    /// Epoch in which they were last settled.
+    pub epoch: u64,
+}
+
 /// Reads one registry.
 #[derive(Clone)]
 pub struct Registry {
@@ -199,17 +212,22 @@ impl Registry {
         })
     }
 
-    /// The newest settled seats, and their settlement: price in gwei and epoch.
+    /// The newest settlement.
     ///
     /// # Errors
     /// If the node does not answer.
-    pub async fn latest(&self) -> Result<Option<(B256, u64, u64)>, RpcError> {
+    pub async fn latest(&self) -> Result<Option<Settled>, RpcError> {
         let seats = self.ask(abi::latestCall {}).await?;
         if seats.is_zero() {
             return Ok(None);
         }
-        let settled = self.ask(abi::settlementCall { seats }).await?;
-        Ok(Some((seats, settled.price, settled.epoch.to())))
+        let found = self.ask(abi::settlementCall { seats }).await?;
+        Ok(Some(Settled {
+            seats,
+            price_gwei: found.price,
+            priced: found.priced.to(),
+            epoch: found.epoch.to(),
+        }))
     }
 
     /// Where all keys stand.
@@ -291,16 +309,27 @@ impl Registry {
         })
     }
 
+    /// Whether a lower price would not be written yet: votes of the higher one can still be accused.
+    async fn is_kept(&self, settled: &Settled) -> Result<bool, RpcError> {
+        let (genesis, epoch) = self.clock().await?;
+        let start = genesis.saturating_add(settled.priced.saturating_mul(epoch));
+        let end = start.saturating_add(self.unbonding_seconds().await?);
+        Ok(self.l1.head().await?.timestamp < end)
+    }
+
     /// Whether settling an allocation would change anything, and is possible: other seats than the
-    /// newest settled ones, or dearer ones; once an epoch, and after a confiscation.
+    /// newest settled ones, or another price; once an epoch, and after a confiscation.
     ///
     /// # Errors
     /// If the node does not answer.
     pub async fn changes(&self, allocation: &Allocation) -> Result<bool, RpcError> {
-        let latest = self.latest().await?;
-        let same = latest.is_some_and(|(seats, price, _)| {
-            seats == allocation.seats.hash() && price >= allocation.price_gwei
-        });
+        let same = match self.latest().await? {
+            Some(latest) if latest.seats == allocation.seats.hash() => {
+                latest.price_gwei == allocation.price_gwei
+                    || (latest.price_gwei > allocation.price_gwei && self.is_kept(&latest).await?)
+            }
+            _ => false,
+        };
         if same || self.epoch().await? != allocation.epoch {
             return Ok(false);
         }

@@ -26,9 +26,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use thiserror::Error;
 use tracing::{info, warn};
 
-/// Terms that are walked in one go; then the caller sees progress before it goes on.
-const TERMS_MAX: u64 = 64;
-
 /// Why a relay did not get on. It tries again, but for [`RelayError::Stopped`].
 #[derive(Debug, Error)]
 pub enum RelayError {
@@ -196,8 +193,8 @@ impl Relay {
     }
 
     async fn advance(&self) -> Result<(), RelayError> {
-        let state = self.walk().await?;
         let head = self.chain.head().await?;
+        let state = self.walk(&head).await?;
         let (stored, time_ms) = self.stored(&state).await?;
         let age = head.header.timestamp.get().saturating_sub(time_ms);
         self.note(&head, stored, age, &state);
@@ -212,29 +209,40 @@ impl Relay {
         Ok(())
     }
 
-    /// Follows term changes until the contract believes the present seats.
-    async fn walk(&self) -> Result<LightState, RelayError> {
+    /// Follows term changes until the contract believes the seats of the head. Terms of unchanged
+    /// seats need nothing.
+    async fn walk(&self, head: &Certified) -> Result<LightState, RelayError> {
         let mut state = self.state().await?;
-        let mut term = state.first_term;
-        for _ in 0..TERMS_MAX {
+        if head.header.seats_hash == state.seats {
+            return Ok(state);
+        }
+        let now = head.header.term.get();
+        // The last term in which the contract's seats sat: as a rule the one before.
+        let mut term = None;
+        for earlier in (state.first_term.get()..now).rev().map(Term::new) {
+            let end = self.chain.boundary(earlier).await?;
+            if end.is_some_and(|end| end.last.header.seats_hash == state.seats) {
+                term = Some(earlier);
+                break;
+            }
+        }
+        let Some(first) = term else {
+            return Err(RelayError::OtherSeats {
+                contract: state.seats,
+                term: state.first_term,
+            });
+        };
+        for term in (first.get()..now).map(Term::new) {
             let Some(end) = self.chain.boundary(term).await? else {
                 break;
             };
             let header = &end.last.header;
-            if header.seats_hash != state.seats {
-                return Err(RelayError::OtherSeats {
-                    contract: state.seats,
-                    term: state.first_term,
-                });
-            }
             if header.next_seats_hash != header.seats_hash {
                 let list = self.registry.places().await?.list(&end.next_seats)?;
                 info!(%term, height = %header.height, "the next term has other seats");
                 self.store(end.last, Some(list)).await?;
                 state = self.state().await?;
             }
-            let Some(next) = term.next() else { break };
-            term = next;
         }
         Ok(state)
     }
@@ -287,7 +295,8 @@ impl Relay {
                     transaction: None,
                 });
             }
-            let state = self.walk().await?;
+            let head = self.chain.head().await?;
+            let state = self.walk(&head).await?;
             if header.seats_hash != state.seats {
                 return Err(RelayError::Past {
                     height,

@@ -1,7 +1,8 @@
 //! What a relay asks of the finality chain.
 
+use crate::plan::HEADER_BYTES_MAX;
 use cortado_client::{Client, ClientError};
-use cortado_types::{FinalityCertificate, Header, Height, Seat, Term};
+use cortado_types::{FinalityCertificate, Header, Height, Seat, Term, decode_exact};
 use futures::future::BoxFuture;
 
 /// A finalised header with its own certificate.
@@ -28,7 +29,7 @@ pub trait FinalityChain: Send + Sync {
     fn head(&self) -> BoxFuture<'_, Result<Certified, ClientError>>;
     /// The block at `height`, or the first one after it that has a certificate of its own.
     fn certified(&self, height: Height) -> BoxFuture<'_, Result<Certified, ClientError>>;
-    /// The end of a term; none while the term goes on.
+    /// The end of a term before that of the head that was asked for last; none of others.
     fn boundary(&self, term: Term) -> BoxFuture<'_, Result<Option<Boundary>, ClientError>>;
 }
 
@@ -51,8 +52,24 @@ impl FinalityChain for Client {
         })
     }
 
-    fn boundary(&self, _term: Term) -> BoxFuture<'_, Result<Option<Boundary>, ClientError>> {
-        // A chain of one term has no end of it.
-        Box::pin(async { Ok(None) })
+    fn boundary(&self, term: Term) -> BoxFuture<'_, Result<Option<Boundary>, ClientError>> {
+        Box::pin(async move {
+            if self.light().newest_term() <= term {
+                return Ok(None);
+            }
+            let view = Client::boundary(self, term).await?;
+            let certificate = view.certificate.certificate();
+            // It was verified, so it decodes.
+            let header = decode_exact("header", &view.header_rlp, HEADER_BYTES_MAX)
+                .map_err(|error| ClientError::Genesis(error.to_string()))?;
+            let last = Certified {
+                header,
+                certificate,
+            };
+            Ok(Some(Boundary {
+                last,
+                next_seats: view.next_seats,
+            }))
+        })
     }
 }

@@ -410,7 +410,7 @@ pub async fn story(url: &str, disturb: impl Fn()) {
     let new = registry.allocation().await.expect("seats").seats;
     assert_eq!(new.len(), 5);
     let latest = registry.latest().await.expect("read").expect("settled");
-    assert_eq!(latest.0, new.hash());
+    assert_eq!(latest.seats, new.hash());
     let last = certify(header(9, 0, &old, &new), &old);
     let boundary = Boundary {
         last: last.clone(),
