@@ -6,13 +6,13 @@
 //!                                           nobody made
 //! ```
 
-use commonware_codec::{Buf as _, Copying, DecodeExt as _, Encode as _, ReadExt as _};
+use commonware_codec::{Copying, DecodeExt as _, Encode as _, ReadExt as _};
 use commonware_consensus::{
     Viewable as _,
     simplex::types::{Notarize, Proposal, Vote},
 };
-use commonware_cryptography::{Hasher as _, Keccak256, Signer as _, ed25519};
-use commonware_p2p::{Receiver as _, Recipients, Sender as _, utils::mux};
+use commonware_cryptography::{Hasher as _, Keccak256, ed25519};
+use commonware_p2p::{Receiver as _, Recipients, utils::mux};
 use commonware_runtime::{Runner as _, Spawner as _, Supervisor as _, tokio};
 use cortado_consensus::{
     block::Digest,
@@ -88,7 +88,7 @@ impl Equivocator {
     pub fn start(config: EquivocatorConfig) -> Result<Self, EquivocatorError> {
         let (scheme, identity, network) = prepare(&config)?;
         let (stop, stopping) = oneshot::channel();
-        let (started, starting) = std::sync::mpsc::channel();
+        let (started, starting) = std::sync::mpsc::channel::<Result<(), NetworkError>>();
         let thread = std::thread::Builder::new().name("cortado-liar".into());
         let thread = thread.spawn(move || {
             let settings = tokio::Config::new()
@@ -99,7 +99,7 @@ impl Equivocator {
                 let links = match tcp::start(&context, identity, network) {
                     Ok((links, _, _)) => links,
                     Err(error) => {
-                        let _ = started.send(Err(error.into()));
+                        let _ = started.send(Err(error));
                         return;
                     }
                 };
@@ -166,10 +166,10 @@ async fn lie(
     let mut next = BTreeMap::new();
     while let Ok((peer, message)) = receiver.recv().await {
         // What is said on a channel begins with the term.
-        let Ok((term, vote)) = mux::parse(message) else {
+        let Ok((term, mut vote)) = mux::parse(message) else {
             continue;
         };
-        let vote = Vote::<BlsScheme, Digest>::read(&mut vote.copy_to_bytes(vote.remaining()));
+        let vote = Vote::<BlsScheme, Digest>::read(&mut vote);
         let Ok(Vote::Notarize(heard)) = vote else {
             continue;
         };
