@@ -95,7 +95,7 @@ impl Equivocator {
         let (scheme, identity, network) = prepare(&config)?;
         let seats = network.seats.clone();
         let (stop, stopping) = oneshot::channel();
-        let (started, starting) = std::sync::mpsc::channel::<Result<(), EquivocatorError>>();
+        let (started, starting) = std::sync::mpsc::channel::<Result<(), NetworkError>>();
         let thread = std::thread::Builder::new().name("cortado-liar".into());
         let thread = thread.spawn(move || {
             let settings = tokio::Config::new()
@@ -109,7 +109,7 @@ impl Equivocator {
                         links
                     }
                     Err(error) => {
-                        let _ = started.send(Err(error.into()));
+                        let _ = started.send(Err(error));
                         return;
                     }
                 };

@@ -84,6 +84,8 @@ struct Watched {
     term: Term,
     view: View,
     deadline: u64,
+    /// Block it was made in.
+    block: u64,
 }
 
 /// Events seen so far.
@@ -159,36 +161,41 @@ impl Slashing {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reads accusations up to the newest block.
+    /// Reads accusations up to the newest block, the last blocks again.
     async fn look(&self) -> Result<(), SlashingError> {
         let head = self.l1().head().await?.number;
         let mut from = self.seen().next;
-        while from <= head {
-            let to = head.min(from.saturating_add(LOGS_SPAN - 1));
+        let mut found = BTreeMap::new();
+        let mut at = from;
+        while at <= head {
+            let to = head.min(at.saturating_add(LOGS_SPAN - 1));
             let event = Slasher::Accused::SIGNATURE_HASH;
-            for log in self.l1().logs(self.slasher, event, (from, to)).await? {
-                let accused = Slasher::Accused::decode_raw_log(&log.topics, &log.data);
-                let Ok(accused) = accused else {
-                    continue;
-                };
-                let watched = Watched {
-                    seats: accused.seats,
-                    term: Term::new(accused.term),
-                    view: View::new(accused.view_),
-                    deadline: accused.deadline.saturating_to(),
-                };
-                let mut seen = self.seen();
-                if seen.accusations.len() < ACCUSATIONS_MAX {
-                    seen.accusations.insert(accused.id, watched);
-                } else {
-                    warn!(id = %accused.id, "too many accusations to watch this one");
+            for log in self.l1().logs(self.slasher, event, (at, to)).await? {
+                if let Ok(accused) = Slasher::Accused::decode_raw_log(&log.topics, &log.data) {
+                    let watched = Watched {
+                        seats: accused.seats,
+                        term: Term::new(accused.term),
+                        view: View::new(accused.view_),
+                        deadline: accused.deadline.saturating_to(),
+                        block: log.block_number,
+                    };
+                    found.insert(accused.id, watched);
                 }
             }
-            from = to + 1;
-            self.seen().next = from
-                .saturating_sub(REORG_BLOCKS)
-                .max(self.seen().next.min(from));
+            at = to + 1;
         }
+        let mut seen = self.seen();
+        // What a reorg took away is not there any more.
+        seen.accusations.retain(|_, watched| watched.block < from);
+        for (id, watched) in found {
+            if seen.accusations.len() < ACCUSATIONS_MAX {
+                seen.accusations.insert(id, watched);
+            } else {
+                warn!(%id, "too many accusations to watch this one");
+            }
+        }
+        from = from.max((head + 1).saturating_sub(REORG_BLOCKS));
+        seen.next = from;
         Ok(())
     }
 
