@@ -23,7 +23,7 @@ fn liar(town: &Town, directory: &std::path::Path) -> Equivocator {
         identity,
         secret,
         listen: config.listen,
-        seats: config.seats,
+        seats: config.peers,
         directory: config.directory,
     })
     .expect("the liar must start")

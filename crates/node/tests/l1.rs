@@ -175,6 +175,7 @@ async fn every_header_is_told_once_oldest_first_and_then_what_is_final() {
                 assert_eq!(header.parent, told.last().unwrap().hash);
                 told.push(header);
             }
+            Observation::Seats(read) => panic!("no other seats are settled: {read:?}"),
             Observation::Finalized(hash) => {
                 assert!(
                     told.iter().any(|header| header.hash == hash),
