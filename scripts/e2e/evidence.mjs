@@ -33,6 +33,7 @@ async function story(t, l1) {
   const slasher = new Contract(at.slasher, new Interface(artifact("Slasher")), provider);
   const before = await Promise.all(Array.from({ length: 7 }, (_, i) => registry.stakesOf(i + 1)));
   const traffic = new Traffic(devnet.json, 1).start();
+  const { term } = await status(first);
 
   const convicted = await until("a conviction on L1", 180_000, async () => {
     const events = await slasher.queryFilter("Convicted", 0);
@@ -50,7 +51,7 @@ async function story(t, l1) {
   });
   // Once, however many nodes had seen it.
   assert.equal((await slasher.queryFilter("Convicted", 0)).length, 1);
-  await relayed(devnet, next.term);
+  await relayed(devnet, term);
 
   await traffic.flows(3);
   await traffic.stop();

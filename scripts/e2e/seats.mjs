@@ -49,6 +49,7 @@ async function story(t, l1) {
   const [first] = devnet.json.attesters;
   const before = devnet.json.attesters.map(({ seats }) => seats[0]);
   const traffic = new Traffic(devnet.json, 1).start();
+  const { term } = await status(first);
 
   // Somebody new stakes as much as the others and starts a node.
   const owner = Wallet.createRandom();
@@ -66,7 +67,7 @@ async function story(t, l1) {
   await votes(first, identity);
   const own = await until("the newcomer's own word", 60_000, () => status(newcomer).catch(() => null));
   assert.deepEqual(own.own_seats, [identity]);
-  await relayed(devnet, joined.term);
+  await relayed(devnet, term);
 
   // One of the first leaves; what is left of it on L1 is locked for the unbonding time.
   const leaving = join(devnet.dir, "keys", "operator-3.toml");
@@ -76,7 +77,7 @@ async function story(t, l1) {
   const left = await goesOn(first, () => seated(first, stay));
   console.log(`left in term ${left.term} at height ${left.height}`);
   await votes(first, identity);
-  await relayed(devnet, left.term);
+  await relayed(devnet, joined.term);
   const shown = await cortado("stake", "status", "--rpc", devnet.json.l1.rpc, "--contracts", devnet.json.contracts);
   assert.match(shown, /leav|unbond/i, shown);
   await assert.rejects(cortado("stake", "withdraw", ...l1Flags, "--key", leaving), "it is still bonded");

@@ -121,7 +121,13 @@ impl Partitions {
 }
 
 /// What marshal keeps of each epoch in its cache.
-const CACHES: [&str; 4] = ["verified", "notarized", "notarizations", "finalizations"];
+const CACHES: [&str; 5] = [
+    "verified",
+    "notarized",
+    "certified",
+    "notarizations",
+    "finalizations",
+];
 
 /// Deletes all that the engine of `term` wrote. Its term must be over for good: its boundary block
 /// final and on disk. What is not there is no fault.

@@ -97,8 +97,8 @@ pub struct Actor<E: Runtime, N: Transport> {
     acks: N::Sender,
     /// Appended since the last sync began.
     unsynced: Batch,
-    /// Whether anything fetched was appended since.
-    unsynced_fetched: bool,
+    /// Whether anything else was appended since: what was fetched, and what this node made itself.
+    unsynced_others: bool,
     /// Covered by the sync that runs.
     syncing: Option<(Handle<()>, Batch)>,
     /// Lane blocks to be had from peers: final ones, and certified ones that a leader could use.
@@ -172,7 +172,7 @@ impl<E: Runtime, N: Transport> Actor<E, N> {
             wake,
             acks,
             unsynced: Vec::new(),
-            unsynced_fetched: false,
+            unsynced_others: false,
             syncing: None,
             missing: BTreeSet::new(),
             waiters: BTreeMap::new(),
@@ -198,10 +198,10 @@ impl<E: Runtime, N: Transport> Actor<E, N> {
         select_loop! {
             self.context,
             on_start => {
-                let unsynced = self.unsynced_fetched || !self.unsynced.is_empty();
+                let unsynced = self.unsynced_others || !self.unsynced.is_empty();
                 if self.syncing.is_none() && unsynced {
                     let batch = std::mem::take(&mut self.unsynced);
-                    self.unsynced_fetched = false;
+                    self.unsynced_others = false;
                     match self.store.start_sync().await {
                         Ok(handle) => self.syncing = Some((handle, batch)),
                         Err(error) => {
@@ -331,6 +331,7 @@ impl<E: Runtime, N: Transport> Actor<E, N> {
                 if !self.store.has(sealed.hash).await? {
                     // Who made it has persisted it and hands it over again after a restart.
                     self.store.append(&sealed, false).await?;
+                    self.unsynced_others = true;
                     self.found(&sealed);
                 }
             }
@@ -346,7 +347,7 @@ impl<E: Runtime, N: Transport> Actor<E, N> {
                     && !self.store.has(hash).await?
                 {
                     self.store.append(&sealed, false).await?;
-                    self.unsynced_fetched = true;
+                    self.unsynced_others = true;
                     // Its certificate came before it: a leader may include it now.
                     self.lanes.hold(&sealed.lane, hash);
                     self.wake.send_modify(|version| *version += 1);
