@@ -1,30 +1,28 @@
-// A devnet on an L1 that is not its own: the embedded one, run alone by `cortado l1`.
+// A devnet on an L1 that is not its own: the embedded one, run alone by `cortado l1`. Two devnets of one seed come
+// there one after the other, so the second finds accounts that have sent transactions.
 
 import assert from "node:assert/strict";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
+import { Wallet } from "ethers";
 import { attested } from "./lib/attested.mjs";
 import { Devnet, binary, kill, start } from "./lib/devnet.mjs";
+import { accountFile, port } from "./lib/l1.mjs";
 import { get, rpc } from "./lib/rpc.mjs";
 import { Traffic } from "./lib/traffic.mjs";
 import { until } from "./lib/until.mjs";
 
 const dir = mkdtempSync(join(tmpdir(), "cortado-e2e-l1-"));
+const payer = Wallet.createRandom();
 let l1;
 let url;
 let beacon;
+let key;
 
-/** A port that is free now. */
-const port = () =>
-  new Promise((done, failed) => {
-    const server = createServer().on("error", failed).listen(0, "127.0.0.1", () => {
-      const { port } = server.address();
-      server.close(() => done(port));
-    });
-  });
+/** Options of a devnet on it. */
+const on = (...more) => ["--l1", url, "--l1-key", key, "--l1-slot-ms", "1000", ...more];
 
 before(async () => {
   const [rpcPort, beaconPort] = [await port(), await port()];
@@ -32,13 +30,18 @@ before(async () => {
   beacon = `http://127.0.0.1:${beaconPort}`;
   const config = join(dir, "l1.toml");
   writeFileSync(config, `chain_id = 77777
-slot_ms = 2000
+slot_ms = 1000
 slots_per_epoch = 4
 genesis_time_ms = ${Math.floor(Date.now() / 1000) * 1000}
 data_dir = ${JSON.stringify(join(dir, "data"))}
 rpc_addr = "127.0.0.1:${rpcPort}"
 beacon_addr = "127.0.0.1:${beaconPort}"
+
+[[prefunded]]
+address = "${payer.address}"
+wei = "0x${(10_000n * 10n ** 18n).toString(16)}"
 `);
+  key = accountFile(join(dir, "payer.toml"), payer.privateKey);
   l1 = start([binary, "l1", "--config", config], join(dir, "l1.log"));
   await until("the L1", 30_000, () => rpc(url, "eth_chainId").catch(() => false));
 });
@@ -65,7 +68,7 @@ async function works(devnet) {
 }
 
 test("with an outside L1 and its beacon transactions are attested and the pointer moves", async (t) => {
-  const devnet = await Devnet.fresh("--l1", url, "--beacon", beacon);
+  const devnet = await Devnet.fresh(...on("--beacon", beacon));
   t.after(() => devnet.stop());
   const status = await works(devnet);
   assert.equal(status.l1_node.beacon, true);
@@ -73,7 +76,7 @@ test("with an outside L1 and its beacon transactions are attested and the pointe
 });
 
 test("without a beacon a line says that the lookahead is off, and the rest works", async (t) => {
-  const devnet = await Devnet.fresh("--l1", url);
+  const devnet = await Devnet.fresh(...on());
   t.after(() => devnet.stop());
   await until("the line about the lookahead", 10_000, () => /lookahead is off/.test(devnet.tail()));
   const status = await works(devnet);

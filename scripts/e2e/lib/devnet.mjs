@@ -15,6 +15,8 @@ export const binary = process.env.E2E_BIN ?? join(root, "target/release/cortado"
 // The promise is 5 s on an idle machine; a loaded one may take longer and is not what these
 // scripts are about. They print how long it took.
 const START_MS_MAX = 60_000;
+// On an outside L1 contracts are deployed, operators registered, and all of it has to become final.
+const START_OUTSIDE_MS_MAX = 300_000;
 const STOP_MS_MAX = 20_000;
 
 // Everything started here and not yet seen to end: it must not outlive this script.
@@ -97,7 +99,8 @@ export class Devnet {
     const command = [binary, "devnet", "--data-dir", this.dir, ...this.flags];
     this.child = start(command, this.log);
     const ended = () => this.child.exitCode ?? this.child.signalCode;
-    await until("devnet.json of this run", START_MS_MAX, () => {
+    const longest = this.flags.includes("--l1") ? START_OUTSIDE_MS_MAX : START_MS_MAX;
+    await until("devnet.json of this run", longest, () => {
       if (ended() !== null) return true;
       if (!existsSync(join(this.dir, "devnet.json"))) return false;
       this.read();

@@ -9,15 +9,15 @@ use super::{
 use crate::contracts::open_sender;
 use anyhow::{Context, Result};
 use cortado_contracts::{
-    DeployConfig, KeyRegistration,
+    DeployConfig, GenesisOperator, KeyRegistration,
     deploy::deploy,
     plan::GWEI,
     registry::Registry,
-    sender::{Intent, Sender},
+    sender::{Intent, Sender, SenderSettings},
     staking,
 };
 use cortado_node::l1::L1Rpc;
-use cortado_types::{Address, Bytes, U256};
+use cortado_types::{Address, Bytes, ChainId, U256};
 use std::{path::Path, sync::Arc, time::Duration};
 
 /// What an account needs beside what it stakes, gwei: it is a devnet, and gas costs little.
@@ -40,7 +40,11 @@ pub async fn begin(
     payer: &Path,
 ) -> Result<Beginning> {
     let rpc = L1Rpc::new(url)?;
-    let settings = || stake::sender_settings(shape);
+    // One block is enough for each step: all of it must be final in the end.
+    let settings = || SenderSettings {
+        confirmations: 0,
+        ..stake::sender_settings(shape)
+    };
     let payer = open_sender(url, payer, None, settings()).await?;
     let deployer = open_sender(url, &layout.account("deployer"), None, settings()).await?;
     let config = config(
@@ -71,30 +75,18 @@ pub async fn begin(
     let addresses = deploy(&deployer, &config).await?;
     stake::write_addresses(layout, &addresses)?;
     let registry = Registry::new(deployer.l1().clone(), addresses.registry);
-    for (index, operator) in (0..).zip(stake::operators(shape)?) {
-        say(&format!("registering operator {index} and its keys"));
-        let key = layout.account(&format!("operator-{index}"));
-        let sender = open_sender(url, &key, None, settings()).await?;
-        let (owner, amount) = (operator.owner, operator.stake_gwei);
-        sender
-            .submit(staking::register_operator(&registry, owner, amount))
-            .await?;
-        let number = registry.operator_of(owner).await?;
-        let number = number.context("an operator that was registered is not there")?;
-        let keys = operator.seats.iter().map(|seat| {
-            KeyRegistration::new(
-                config.chain_id,
-                addresses.registry,
-                owner,
-                seat.identity,
-                &seat.bls,
-            )
+    say("registering the operators and their keys");
+    let registrations = (0..)
+        .zip(stake::operators(shape)?)
+        .map(|(index, operator)| {
+            let (key, settings) = (layout.account(&format!("operator-{index}")), settings());
+            let (registry, chain_id) = (registry.clone(), config.chain_id);
+            async move {
+                let sender = open_sender(url, &key, None, settings).await?;
+                register(&sender, &registry, chain_id, &operator).await
+            }
         });
-        let keys: Vec<_> = keys.collect();
-        for intent in staking::register_keys(&registry, number, &keys).await? {
-            sender.submit(intent).await?;
-        }
-    }
+    futures::future::try_join_all(registrations).await?;
     say("waiting for the epoch in which their stake counts, then settling seats");
     loop {
         let allocation = registry.allocation().await;
@@ -129,6 +121,30 @@ pub async fn begin(
         contracts: addresses,
         since,
     })
+}
+
+/// Registers an operator with its stake and its keys.
+async fn register(
+    sender: &Sender,
+    registry: &Registry,
+    chain_id: ChainId,
+    operator: &GenesisOperator,
+) -> Result<()> {
+    let (owner, stake) = (operator.owner, operator.stake_gwei);
+    let intent = staking::register_operator(registry, owner, stake);
+    sender.submit(intent).await?;
+    let number = registry.operator_of(owner).await?;
+    let number = number.context("an operator that was registered is not there")?;
+    let at = registry.address();
+    let keys: Vec<_> = operator
+        .seats
+        .iter()
+        .map(|seat| KeyRegistration::new(chain_id, at, owner, seat.identity, &seat.bls))
+        .collect();
+    for intent in staking::register_keys(registry, number, &keys).await? {
+        sender.submit(intent).await?;
+    }
+    Ok(())
 }
 
 /// What is deployed: from the file of an earlier run, or made now and written.
