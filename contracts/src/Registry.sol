@@ -15,9 +15,10 @@ import {
     Weight
 } from "./interfaces/IRegistry.sol";
 import {IRestaking} from "./interfaces/IRestaking.sol";
-import {Epoch, GWEI, Gwei, KeyIndex, OperatorId, SeatList, SeatsHash} from "./types/Types.sol";
+import {Epoch, G2Point, GWEI, Gwei, KeyIndex, OperatorId, SeatList, SeatsHash} from "./types/Types.sol";
 import {Bls} from "./libraries/Bls.sol";
 import {Divisor} from "./libraries/Divisor.sol";
+import {Ed25519} from "./libraries/Ed25519.sol";
 import {SeatPages} from "./libraries/SeatPages.sol";
 import {SeatTable} from "./libraries/SeatTable.sol";
 
@@ -55,6 +56,8 @@ contract Registry is IRegistry, ReentrancyGuardTransient {
     /// @notice Share of what is confiscated that the reporter gets; the rest is burnt. Less than half, so that
     /// reporting oneself costs most of it, whoever shares the reward.
     uint256 public constant REWARD_PERCENT = 10;
+    /// @dev Of a name of 11 bytes, the chain's id, this contract and the owner.
+    uint8 private constant POSSESSION_NAMESPACE_BYTES = 11 + 8 + 20 + 20;
     /// @dev Nobody has its key.
     address private constant BURNT = 0x000000000000000000000000000000000000dEaD;
 
@@ -224,7 +227,7 @@ contract Registry is IRegistry, ReentrancyGuardTransient {
             uint256 place = uint8(list.entries[2 * i + 1]);
             SeatPages.put(content, i, SeatPages.readFrom(pages[page], page, place));
         }
-        _writePage(content);
+        _writePage(++pageCount, content);
     }
 
     /// @notice Names who signs lane blocks for an operator, from the next epoch on.
@@ -327,8 +330,9 @@ contract Registry is IRegistry, ReentrancyGuardTransient {
     /// @notice What a key must sign to be registered by `owner`: its name, the chain, this contract, the owner
     /// and the key, so that nobody registers another's key or an aggregate that cancels others.
     function possessionMessage(address owner, bytes memory compressedKey) public view returns (bytes memory) {
-        bytes memory namespace = abi.encodePacked("CORTADO_POP", CHAIN_ID, address(this), owner);
-        return bytes.concat(bytes1(uint8(namespace.length)), namespace, compressedKey);
+        return abi.encodePacked(
+            POSSESSION_NAMESPACE_BYTES, "CORTADO_POP", CHAIN_ID, address(this), owner, compressedKey
+        );
     }
 
     /// @notice What a proposer's key must sign to be an operator's.
@@ -429,26 +433,35 @@ contract Registry is IRegistry, ReentrancyGuardTransient {
         weight.nextKeys += uint16(keys.length);
         _weights[operator] = weight;
         bytes memory content = new bytes(keys.length * SeatPages.ENTRY_BYTES);
+        (uint32 first, uint32 page) = (keyCount, pageCount + 1);
         for (uint256 i = 0; i < keys.length; ++i) {
-            SeatPages.put(content, i, _registerKey(operator, keys[i], weight.from, i));
+            KeyRegistration calldata given = keys[i];
+            KeyIndex index = KeyIndex.wrap(first + uint32(i));
+            bytes memory compressed = _registerKey(operator, given, index, weight.from);
+            SeatPages.encode(content, i, index, given.identity, compressed, given.key);
+            emit KeyRegistered(operator, index, given.identity, compressed, page, uint8(i), weight.from);
         }
-        _writePage(content);
+        (keyCount, pageCount) = (first + uint32(keys.length), page);
+        _writePage(page, content);
     }
 
-    function _registerKey(OperatorId operator, KeyRegistration calldata given, Epoch from, uint256 place)
+    /// @return compressed The compressed key.
+    function _registerKey(OperatorId operator, KeyRegistration calldata given, KeyIndex index, Epoch from)
         private
-        returns (bytes memory)
+        returns (bytes memory compressed)
     {
-        bytes memory key = Bls.compress(given.key);
-        KeyState storage state = _keys[keccak256(key)];
+        bytes32 identity = given.identity;
+        G2Point memory key = given.key;
+        compressed = Bls.compress(key);
+        bytes32 keyHash = keccak256(compressed);
+        KeyState storage state = _keys[keyHash];
         require(OperatorId.unwrap(state.operator) == 0, KeyTaken(state.index));
-        require(!_identities[given.identity], IdentityTaken(given.identity));
-        Bls.verify(given.key, possessionMessage(msg.sender, key), Bls.DOMAIN_POSSESSION, given.possession);
-        KeyIndex index = KeyIndex.wrap(keyCount++);
-        _keys[keccak256(key)] = KeyState(index, operator, from, Epoch.wrap(type(uint48).max), Gwei.wrap(0));
-        _identities[given.identity] = true;
-        emit KeyRegistered(operator, index, given.identity, key, pageCount + 1, uint8(place), from);
-        return SeatPages.encode(index, given.identity, key, given.key);
+        require(!_identities[identity], IdentityTaken(identity));
+        // A seat whose identity is no key would stop every node in the term that seats it.
+        require(Ed25519.isKey(identity), InvalidIdentity(identity));
+        Bls.verify(key, possessionMessage(msg.sender, compressed), Bls.DOMAIN_POSSESSION, given.possession);
+        _keys[keyHash] = KeyState(index, operator, from, Epoch.wrap(type(uint48).max), Gwei.wrap(0));
+        _identities[identity] = true;
     }
 
     function _retireKey(OperatorId operator, uint256 page, uint256 place) private {
@@ -480,10 +493,10 @@ contract Registry is IRegistry, ReentrancyGuardTransient {
         emit KeyRetired(operator, key.index, epoch);
     }
 
-    function _writePage(bytes memory content) private {
-        ++pageCount;
+    /// @dev Creates page number `page`, which must be the next one.
+    function _writePage(uint32 page, bytes memory content) private {
         SSTORE2.write(content);
-        emit PageWritten(pageCount, content.length / SeatPages.ENTRY_BYTES);
+        emit PageWritten(page, content.length / SeatPages.ENTRY_BYTES);
     }
 
     function _key(uint256 page, uint256 place)
@@ -500,8 +513,9 @@ contract Registry is IRegistry, ReentrancyGuardTransient {
     /// @dev The weight with the change that is due made, ready for one that takes effect in the next epoch.
     function _rolled(OperatorId operator) private view returns (Weight memory weight) {
         weight = _weights[operator];
-        if (weight.from <= currentEpoch()) (weight.stake, weight.keys) = (weight.nextStake, weight.nextKeys);
-        weight.from = _nextEpoch();
+        Epoch epoch = currentEpoch();
+        if (weight.from <= epoch) (weight.stake, weight.keys) = (weight.nextStake, weight.nextKeys);
+        weight.from = Epoch.wrap(Epoch.unwrap(epoch) + 1);
     }
 
     function _nextEpoch() private view returns (Epoch) {

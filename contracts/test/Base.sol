@@ -9,6 +9,7 @@ import {Registry} from "../src/Registry.sol";
 import {KeyRegistration, RegistryConfig} from "../src/interfaces/IRegistry.sol";
 import {IRestaking} from "../src/interfaces/IRestaking.sol";
 import {Bls} from "../src/libraries/Bls.sol";
+import {Ed25519} from "../src/libraries/Ed25519.sol";
 import {SeatPages} from "../src/libraries/SeatPages.sol";
 import {Vote, VoteKind, Votes} from "../src/libraries/Votes.sol";
 import {
@@ -102,8 +103,10 @@ abstract contract Base {
         return uint256(keccak256(abi.encode("seat", number))) % ORDER;
     }
 
-    function identityOf(uint256 number) internal pure returns (bytes32) {
-        return keccak256(abi.encode("identity", number));
+    /// @dev A hash that is an ed25519 key, as about every other is.
+    function identityOf(uint256 number) internal view returns (bytes32 identity) {
+        identity = keccak256(abi.encode("identity", number));
+        while (!Ed25519.isKey(identity)) identity = keccak256(abi.encode(identity));
     }
 
     function publicKey(uint256 secret) internal view returns (G2Point memory key) {

@@ -105,7 +105,7 @@ contract BlsTest is Base {
         vm.startPrank(owner);
         OperatorId operator = registry.registerOperator{value: 100 ether}();
         KeyRegistration[] memory keys = new KeyRegistration[](1);
-        keys[0].identity = bytes32(uint256(1));
+        keys[0].identity = identityOf(1);
         keys[0].key = abi.decode(vm.parseJsonBytes(json, ".possession.key"), (G2Point));
         keys[0].possession = abi.decode(vm.parseJsonBytes(json, ".possession.signature"), (G1Point));
         bytes memory message = registry.possessionMessage(owner, Bls.compress(keys[0].key));

@@ -31,7 +31,7 @@ struct RegistryConfig {
 }
 
 /// @notice A key with what proves that its owner knows the secret.
-/// @param identity ed25519 key of the seat on the p2p network; seats are ordered by it.
+/// @param identity ed25519 key of the seat on the p2p network, which must be one; seats are ordered by it.
 /// @param key BLS key.
 /// @param possession Signature over `Registry.possessionMessage`, in the domain of proofs of possession.
 struct KeyRegistration {
@@ -129,6 +129,7 @@ interface IRegistry {
     error KeyCount(uint256 keys, uint256 limit);
     error KeyTaken(KeyIndex index);
     error IdentityTaken(bytes32 identity);
+    error InvalidIdentity(bytes32 identity);
     error UnknownKey(bytes32 keyHash);
     error KeyNotActive(KeyIndex index, Epoch epoch);
     error KeyRetiring(KeyIndex index, Epoch until);

@@ -33,22 +33,29 @@ library SeatPages {
         return LibRLP.computeAddress(registry, page);
     }
 
-    /// @notice An entry for a key.
-    function encode(KeyIndex index, bytes32 identity, bytes memory compressed, G2Point memory key)
-        internal
-        pure
-        returns (bytes memory entry)
-    {
-        bytes memory number = LibRLP.encode(uint256(KeyIndex.unwrap(index)));
-        bytes memory rlp = abi.encodePacked(
-            hex"f8", uint8(131 + number.length), hex"a0", identity, hex"b860", compressed, number
-        );
-        entry = new bytes(ENTRY_BYTES);
+    /// @notice Writes the entry of a key to its place in the content of a page, where there are zeros.
+    function encode(
+        bytes memory content,
+        uint256 place,
+        KeyIndex index,
+        bytes32 identity,
+        bytes memory compressed,
+        G2Point calldata key
+    ) internal pure {
+        bytes memory rlp = LibRLP.encode(uint256(KeyIndex.unwrap(index)));
         assembly ("memory-safe") {
-            let pos := add(entry, 0x20)
-            mcopy(pos, add(rlp, 0x20), mload(rlp))
-            mcopy(add(pos, Y_AT), add(key, 144), 48)
-            mcopy(add(pos, add(Y_AT, 48)), add(key, 208), 48)
+            let pos := add(add(content, 0x20), mul(place, ENTRY_BYTES))
+            let size := mload(rlp)
+            mstore8(pos, 0xf8)
+            mstore8(add(pos, 1), add(131, size))
+            mstore8(add(pos, 2), 0xa0)
+            mstore(add(pos, IDENTITY_AT), identity)
+            mstore8(add(pos, 35), 0xb8)
+            mstore8(add(pos, 36), 96)
+            mcopy(add(pos, KEY_AT), add(compressed, 0x20), 96)
+            mcopy(add(pos, 133), add(rlp, 0x20), size)
+            calldatacopy(add(pos, Y_AT), add(key, 144), 48)
+            calldatacopy(add(pos, add(Y_AT, 48)), add(key, 208), 48)
         }
     }
 

@@ -238,15 +238,21 @@ library SeatTable {
         Walk memory new_;
         (new_.pages, new_.entry) = _parts(table);
         new_.end = new_.entry + 2 * seatCount(table);
+        uint256 common = _commonPages(old.pages, new_.pages, pageCount(before), pos.length);
+        uint256 known = 0;
+        address from = address(0);
         unchecked {
             for (;;) {
-                (uint256 leaves, uint256 joins, uint256 next) = _skip(old, new_, rlp);
+                (uint256 leaves, uint256 joins, uint256 next) = _skip(old, new_, rlp, common);
                 rlp = next;
                 if (leaves + joins == 0) return;
-                address from = address(0);
                 int256 order = joins == 0 ? -1 : int256(1);
                 if (leaves != 0) {
-                    from = SeatPages.pageAddress(registry, leaves >> 8);
+                    // Neighbours mostly stand in one page. There is no page 0.
+                    if (leaves >> 8 != known) {
+                        known = leaves >> 8;
+                        from = SeatPages.pageAddress(registry, known);
+                    }
                     if (joins != 0) order = _compare(from, uint8(leaves), rlp);
                 }
                 address to = order < 0 ? from : pos[_entryAt(new_.entry) >> 8];
@@ -273,8 +279,8 @@ library SeatTable {
     }
 
     /// @dev Walks on while both name the same place. Returns the two places (page << 8 | place) that differ, zero at
-    /// the end of a table, and where the RLP of the new seat is.
-    function _skip(Walk memory old, Walk memory new_, uint256 rlp)
+    /// the end of a table, and where the RLP of the new seat is. The first `common` pages are the same in both.
+    function _skip(Walk memory old, Walk memory new_, uint256 rlp, uint256 common)
         private
         pure
         returns (uint256 leaves, uint256 joins, uint256 at_)
@@ -286,6 +292,16 @@ library SeatTable {
             let right := mload(add(new_, 0x20))
             let rightEnd := mload(add(new_, 0x40))
             for {} 1 {} {
+                // Most seats stand where they stood, under the same number of the page.
+                for {} and(lt(left, leftEnd), lt(right, rightEnd)) {} {
+                    let entry := shr(240, mload(left))
+                    if or(xor(entry, shr(240, mload(right))), iszero(lt(shr(8, entry), common))) {
+                        break
+                    }
+                    left := add(left, 2)
+                    right := add(right, 2)
+                    at_ := add(at_, add(2, byte(1, mload(at_))))
+                }
                 leaves := 0
                 joins := 0
                 if lt(left, leftEnd) {
@@ -305,6 +321,21 @@ library SeatTable {
             }
             mstore(add(old, 0x20), left)
             mstore(add(new_, 0x20), right)
+        }
+    }
+
+    /// @dev How many pages at the start are the same in both tables.
+    function _commonPages(uint256 pages, uint256 others, uint256 count, uint256 countOthers)
+        private
+        pure
+        returns (uint256 common)
+    {
+        assembly ("memory-safe") {
+            let least := xor(count, mul(xor(count, countOthers), lt(countOthers, count)))
+            for {} lt(common, least) { common := add(common, 1) } {
+                let at_ := shl(2, common)
+                if shr(224, xor(mload(add(pages, at_)), mload(add(others, at_)))) { break }
+            }
         }
     }
 

@@ -7,13 +7,14 @@ use crate::{
 };
 use alloy_consensus::{SignableTransaction, TxEip1559, transaction::Recovered};
 use alloy_genesis::{Genesis, GenesisAccount};
-use alloy_primitives::{Address, B256, Bytes, Signature, TxKind, U256};
+use alloy_primitives::{Address, B256, Bytes, Signature, TxKind, U256, keccak256};
 use alloy_sol_types::SolCall;
 use cortado_evm::{
     BlockBuilder, BlockInputs, CallContext, CallLimits, CallRequest, ChainSpec, ExecutedBlock,
     TX_GAS_LIMIT_MAX, TxOutcome, call, genesis_block,
 };
 use cortado_types::{ChainId, bls::SecretBls};
+use curve25519_dalek::EdwardsPoint;
 use std::collections::BTreeMap;
 
 pub(crate) const L1: u64 = 31_337;
@@ -57,7 +58,10 @@ pub(crate) fn secret(operator: u8, seat: u8) -> SeatSecret {
     let mut material = [operator; 32];
     material[0] = seat;
     SeatSecret {
-        identity: alloy_primitives::keccak256(material),
+        identity: EdwardsPoint::mul_base_clamped(keccak256(material).0)
+            .compress()
+            .0
+            .into(),
         bls: SecretBls::derive(&material).unwrap(),
     }
 }

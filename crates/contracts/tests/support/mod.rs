@@ -22,6 +22,7 @@ use cortado_types::{
     ecdsa::SigningKey,
     seats::base_namespace,
 };
+use curve25519_dalek::EdwardsPoint;
 use futures::future::BoxFuture;
 use std::{
     collections::BTreeMap,
@@ -161,7 +162,8 @@ fn secret(number: u8) -> SecretBls {
 }
 
 fn registration(at: &Addresses, owner: Address, number: u8) -> KeyRegistration {
-    let identity = keccak256([number]);
+    let scalar = keccak256([number]).0;
+    let identity = EdwardsPoint::mul_base_clamped(scalar).compress().0.into();
     KeyRegistration::new(CHAIN, at.registry, owner, identity, &secret(number))
 }
 
