@@ -119,7 +119,7 @@ impl Equivocator {
                 for (_, mut receiver) in all {
                     let drain =
                         async move |_: tokio::Context| while receiver.recv().await.is_ok() {};
-                    let _ = context.child("drain").spawn(drain);
+                    drop(context.child("drain").spawn(drain));
                 }
                 let lie = Box::pin(lie(scheme, votes));
                 let _ = futures::future::select(lie, stopping).await;

@@ -46,7 +46,7 @@ const SYNC_EVERY: Duration = Duration::from_secs(2);
 enum Message<S: Scheme> {
     /// An engine starts for a term of these seats.
     Seats(Arc<TermSeats<S>>),
-    Report(Arc<TermSeats<S>>, Report),
+    Report(Arc<TermSeats<S>>, Box<Report>),
     View {
         term: Term,
         view: View,
@@ -131,7 +131,7 @@ impl<S: Scheme> Reporter for TermReporter<S> {
         match self
             .mailbox
             .0
-            .try_send(Message::Report(self.seats.clone(), report))
+            .try_send(Message::Report(self.seats.clone(), Box::new(report)))
         {
             Ok(()) => Feedback::Ok,
             Err(_) => Feedback::Backoff,
@@ -217,19 +217,21 @@ impl<E: Runtime, S: Scheme> Actor<E, S> {
                     }
                 }
             }
-            Message::Report(_, Report::Vote(vote)) => {
-                self.archive.insert(vote, now);
-            }
-            Message::Report(_, Report::Certificate(certificate)) => {
-                self.archive.insert_certificate(certificate, now);
-            }
-            Message::Report(seats, Report::Conflict(first, second)) => {
-                self.archive.insert(first, now);
-                // The engine reports a conflict as often as it is sent one.
-                if self.archive.insert(second, now) {
-                    self.accuse(&seats, first, second);
+            Message::Report(seats, report) => match *report {
+                Report::Vote(vote) => {
+                    self.archive.insert(vote, now);
                 }
-            }
+                Report::Certificate(certificate) => {
+                    self.archive.insert_certificate(certificate, now);
+                }
+                Report::Conflict(first, second) => {
+                    self.archive.insert(first, now);
+                    // The engine reports a conflict as often as it is sent one.
+                    if self.archive.insert(second, now) {
+                        self.accuse(&seats, first, second);
+                    }
+                }
+            },
             Message::View { term, view, reply } => {
                 let _ = reply.send(self.archive.view(term, view).await?);
             }

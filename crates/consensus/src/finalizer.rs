@@ -373,7 +373,7 @@ impl<E: Runtime, S: Scheme> Finalizer<E, S> {
         let record = TermRecord {
             opening: Opening {
                 header: finalized.block.inner().header.clone(),
-                finalization: finalization.into(),
+                finalization,
             },
             seats: state.seats.seats().to_vec(),
         };

@@ -407,7 +407,7 @@ impl<S: Scheme> Node<S> {
             return None;
         }
         let opening = self.history.term(next).await?.opening;
-        let certificate = Self::finality(opening.finalization.into())?;
+        let certificate = Self::finality(opening.finalization)?;
         Some((opening.header, certificate))
     }
 

@@ -342,9 +342,8 @@ impl<E: Runtime, S: Scheme, N: Transport> Actor<E, S, N> {
             .map_err(|source| Fatal::Keys { term: last, source })?;
         self.previous = seats;
         let config = S::certificate_codec_config_unbounded();
-        let finalization =
-            Finalization::decode_cfg(bytes::Bytes::from(record.opening.finalization), &config)
-                .map_err(|source| Fatal::Certificate { term, source })?;
+        let finalization = Finalization::decode_cfg(record.opening.finalization, &config)
+            .map_err(|source| Fatal::Certificate { term, source })?;
         let block = history.block(record.opening.header.height).await;
         let wanted = digest(record.opening.header.hash());
         Ok(Origin::Boundary {

@@ -134,7 +134,7 @@ pub fn coalition(
     let mut found = Coalition::default();
 
     for (seat, views) in &votes.0 {
-        let mut conflicts = views.values().flat_map(|cast| pairs(cast));
+        let mut conflicts = views.values().flat_map(pairs);
         let evidence = conflicts.find_map(|(first, second)| {
             let first = votes.signed(voters, *seat, first)?;
             let second = votes.signed(voters, *seat, second)?;

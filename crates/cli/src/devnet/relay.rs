@@ -17,7 +17,7 @@ use cortado_contracts::{DeployConfig, deploy::deploy, plan::LightClientSettings}
 use cortado_node::attester::load_genesis;
 use cortado_types::codec;
 use futures::future::BoxFuture;
-use std::{path::PathBuf, time::Duration};
+use std::{path::Path, time::Duration};
 use tokio::task::JoinHandle;
 use tracing::{info, warn};
 
@@ -42,7 +42,7 @@ pub fn start(layout: &Layout, shape: &Shape, part: &Part) -> Box<dyn Stop> {
     Box::new(Later(Some(starting), None))
 }
 
-async fn open(layout: &Layout, shape: &Shape, config: &PathBuf) -> Result<RelayService> {
+async fn open(layout: &Layout, shape: &Shape, config: &Path) -> Result<RelayService> {
     let relay: RelayConfig = read_toml(config)?;
     let deployer = layout.account("deployer");
     let sender = open_sender(&relay.rpc, &deployer, None, stake::sender_settings(shape)).await?;

@@ -128,9 +128,9 @@ impl<E: Runtime> Actor<E> {
         }
         Ok(Some(Answer {
             newest,
-            block: block.into(),
+            block,
             descendants,
-            finalization: finalization.into(),
+            finalization,
         }))
     }
 }

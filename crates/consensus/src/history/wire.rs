@@ -174,7 +174,7 @@ mod tests {
     fn answer(block: &Block, descendants: &[&Block]) -> Answer {
         Answer {
             newest: Height::new(9),
-            block: block.bytes().clone().into(),
+            block: block.bytes().clone(),
             descendants: descendants
                 .iter()
                 .map(|block| block.inner().header.clone())

@@ -4,7 +4,7 @@ mod damage;
 mod town;
 
 use cortado_consensus::host::{Host, HostError};
-use cortado_types::{B256, ChainId, Height, Term};
+use cortado_types::{B256, ChainId, Height};
 use futures::executor::block_on;
 use std::{net::TcpListener, sync::Arc};
 use town::{Town, include, reach};

@@ -357,14 +357,14 @@ async fn hard_times(context: deterministic::Context, seed: u64) {
     let mut context = context;
     let mut world: World<CheapScheme> = World::new(context.child("world"), terms(2)).await;
     world.mesh(&link(40, 25, probability!(0.97))).await;
-    let two_faced = seed % 3 == 0;
+    let two_faced = seed.is_multiple_of(3);
     let first = usize::from(two_faced);
     if two_faced {
         world.start_two_faced(0, &[1, 2], &[3, 4, 5, 6]).await;
     }
     for i in first..7 {
         // One of those that join is late.
-        if i != 6 || seed % 2 == 0 {
+        if i != 6 || seed.is_multiple_of(2) {
             world.start(i).await;
         }
     }
