@@ -6,7 +6,7 @@ use cortado_types::{
     Address, B256, Bytes, L1Ref, Operation, PointerMove, QuorumCertificate, ReadSeats, Subject,
     SubjectKind,
     block::L1Finality,
-    limits::{L1_HEADERS_PER_MOVE_MAX, L1_TRACKED_HEADERS_MAX},
+    limits::{CONTEXT_LAG, L1_HEADERS_PER_MOVE_MAX, L1_TRACKED_HEADERS_MAX},
 };
 use std::collections::BTreeMap;
 
@@ -16,6 +16,10 @@ struct Seen {
     raw: Bytes,
 }
 
+/// Reads of the registry that are kept: as many blocks below `L1fin` as the chain tracks, and as many
+/// above it.
+const READS_MAX: usize = 2 * CONTEXT_LAG as usize;
+
 /// L1 headers above `L1fin` as this node and a quorum know them.
 #[derive(Debug, Default)]
 pub struct Witness {
@@ -23,8 +27,8 @@ pub struct Witness {
     sights: BTreeMap<B256, QuorumCertificate>,
     finals: BTreeMap<B256, QuorumCertificate>,
     newest_final: Option<B256>,
-    /// What the registry had settled when it was read last.
-    read: Option<Reading>,
+    /// What the registry had settled, by the number of the L1 block: the newest reads.
+    reads: BTreeMap<u64, Reading>,
 }
 
 /// Seats as they stand in the state of an L1 block.
@@ -73,19 +77,21 @@ impl Witness {
     }
 
     /// In the state of an L1 block the registry has settled seats. Nobody has to sign that: the chain
-    /// checks the proof. A newer read replaces an older one.
+    /// checks the proof. Older reads are kept beside it: where `finalized` moves with every block,
+    /// the newest one is always ahead of `L1fin`.
     ///
     /// # Errors
     /// If the read shows no seats in `registry`.
     pub fn seats(&mut self, registry: Address, operation: ReadSeats) -> Result<(), ReadError> {
         let settled = read_seats(&operation.header, registry, &operation.read)?;
-        let newer = |read: &Reading| read.block.number > settled.block.number;
-        if !self.read.as_ref().is_some_and(newer) {
-            self.read = Some(Reading {
-                block: settled.block,
-                due: Seating::from(&settled),
-                operation,
-            });
+        let reading = Reading {
+            block: settled.block,
+            due: Seating::from(&settled),
+            operation,
+        };
+        self.reads.insert(settled.block.number, reading);
+        if self.reads.len() > READS_MAX {
+            self.reads.pop_first();
         }
         Ok(())
     }
@@ -120,10 +126,14 @@ impl Witness {
     /// R10: the seats that were read, if the block is at or below `L1fin`, newer than the last one
     /// read, and they are not due already.
     fn due_seats(&self, state: &State) -> Option<ReadSeats> {
-        let read = self.read.as_ref()?;
-        let known = state.l1.get(&read.block.hash)?;
-        let newer = known.number <= state.l1.fin().number && known.number > state.read_at;
-        (newer && state.due != read.due).then(|| read.operation.clone())
+        let fin = state.l1.fin();
+        let applies = |read: &&Reading| {
+            let L1Ref { number, .. } = read.block;
+            number > state.read_at && state.l1.is_on_chain_of(&read.block, &fin.hash)
+        };
+        // The newest of them says what is so; if that is nothing new, older ones are not true any more.
+        let read = self.reads.values().rev().find(applies)?;
+        (state.due != read.due).then(|| read.operation.clone())
     }
 
     /// R9, by extension: to the highest certified descendant of `L1*` within reach.
@@ -213,6 +223,7 @@ impl Witness {
         self.seen.retain(|_, seen| seen.header.number > fin.number);
         let seen = &self.seen;
         self.sights.retain(|hash, _| seen.contains_key(hash));
+        self.reads.retain(|number, _| *number > state.read_at);
         self.finals.retain(|hash, _| {
             *hash != fin.hash
                 && state

@@ -3,7 +3,8 @@ use crate::{
     engine::Tuning,
     simulate::{Plan, genesis},
 };
-use cortado_types::{SeatBitmap, bls::SignatureBytes};
+use cortado_l1::testing::{REGISTRY, SettledRegistry};
+use cortado_types::{Gwei, SeatBitmap, bls::SignatureBytes};
 
 fn raw(number: u64, parent: B256, extra: u8) -> Bytes {
     let header = alloy_consensus::Header {
@@ -139,5 +140,72 @@ fn bytes_that_are_no_header_are_an_error() {
         Witness::default()
             .header(Bytes::from_static(b"no header"))
             .is_err()
+    );
+}
+
+/// L1 block `number` on `parent`, in whose state the genesis' seats are settled at `price`.
+fn settling(state: &State, number: u64, parent: B256, price: u64) -> (Bytes, ReadSeats) {
+    let seats = state.seats.seats();
+    let registry = SettledRegistry::new(REGISTRY, seats, Gwei::new(price));
+    let header = alloy_consensus::Header {
+        number,
+        parent_hash: parent,
+        timestamp: number,
+        state_root: registry.state_root(),
+        ..Default::default()
+    };
+    let header = Bytes::from(alloy_rlp::encode(header));
+    let read = registry.read();
+    (header.clone(), ReadSeats { header, read })
+}
+
+#[test]
+fn a_read_is_offered_when_its_block_is_final_though_the_l1_node_is_always_ahead() {
+    let mut state = state(&raw(10, B256::ZERO, 0));
+    let mut witness = Witness::default();
+    let (mut parent, mut chain, mut reads) = (state.anchor().hash, vec![], vec![]);
+    for number in 11..15 {
+        let (header, read) = settling(&state, number, parent, 7);
+        parent = hash(&header);
+        witness.seats(REGISTRY, read.clone()).unwrap();
+        chain.push(header);
+        reads.push(read);
+    }
+    state.l1.extend(&chain, u64::MAX).unwrap();
+    assert!(
+        witness.operations(&state).is_empty(),
+        "nothing of it is final"
+    );
+    for (i, read) in reads.iter().enumerate().take(3) {
+        let number = 11 + i as u64;
+        let block = L1Ref {
+            number,
+            hash: hash(&chain[i]),
+        };
+        state.l1.finalize(block).unwrap();
+        let offered = witness.operations(&state);
+        assert_eq!(
+            offered,
+            vec![Operation::ReadSeats(read.clone())],
+            "block {number}"
+        );
+    }
+    // Once they are due, the same seats in newer blocks are no news.
+    state.due.price = Gwei::new(7);
+    assert!(witness.operations(&state).is_empty());
+}
+
+#[test]
+fn reads_are_bounded_and_the_oldest_go_first() {
+    let state = state(&raw(10, B256::ZERO, 0));
+    let mut witness = Witness::default();
+    for number in 0..2 * READS_MAX as u64 {
+        let (_, read) = settling(&state, number, B256::ZERO, 7);
+        witness.seats(REGISTRY, read).unwrap();
+    }
+    assert_eq!(witness.reads.len(), READS_MAX);
+    assert_eq!(
+        witness.reads.first_key_value().map(|(number, _)| *number),
+        Some(READS_MAX as u64)
     );
 }
