@@ -5,6 +5,7 @@
 
 mod accounts;
 mod byzantine;
+mod layout;
 mod outside;
 mod plan;
 mod ports;
@@ -21,7 +22,8 @@ use anyhow::{Context, Result, bail};
 use byzantine::Lie;
 use clap::Args;
 use cortado_node::home::Home;
-use plan::{Layout, Shape};
+use layout::Layout;
+use plan::Shape;
 use std::path::PathBuf;
 
 /// Arguments of `cortado devnet`.

@@ -1,7 +1,7 @@
 //! An attester that lies, in the place of the devnet's last one. It runs in the devnet's process
 //! only: no command runs it alone.
 
-use super::{plan::read_toml, run::Stop};
+use super::{layout::read_toml, run::Stop};
 use anyhow::{Context, Result};
 use cortado_byzantine::{Equivocator, EquivocatorConfig};
 use cortado_node::{

@@ -3,7 +3,8 @@
 //! Every step looks first whether it is done, so a devnet that was interrupted goes on.
 
 use super::{
-    plan::{Beginning, Layout, Shape, read_toml, write_toml},
+    layout::{Layout, read_toml, write_toml},
+    plan::{Beginning, Shape},
     stake,
 };
 use crate::contracts::open_sender;

@@ -1,6 +1,6 @@
 //! What a person sees when the devnet runs.
 
-use super::{accounts::BALANCE_ETHER, plan::Layout, summary::Summary};
+use super::{accounts::BALANCE_ETHER, layout::Layout, summary::Summary};
 
 /// Prints every URL and key, and lines to copy.
 pub fn banner(summary: &Summary, layout: &Layout) {
@@ -51,6 +51,11 @@ pub fn banner(summary: &Summary, layout: &Layout) {
             rollup.rpc
         );
         println!("  cortado status {}", attester.api);
+        println!(
+            "  cortado stake status --rpc {} --contracts {}",
+            summary.l1.rpc,
+            summary.contracts.display()
+        );
     }
     println!("\nAll of it as JSON: {}", layout.summary().display());
     println!("Log lines:         {}", layout.log("devnet").display());

@@ -2,7 +2,8 @@
 //! starts from that chain's block 0, and this takes some blocks of L1; nobody waits for it.
 
 use super::{
-    plan::{Layout, Part, Shape, read_toml},
+    layout::{Layout, Part, read_toml},
+    plan::Shape,
     run::Stop,
     stake,
 };

@@ -1,8 +1,10 @@
 //! Start every part in order, wait until all answer, run until told to stop.
 
 use super::{
-    byzantine, outside,
-    plan::{self, Beginning, Layout, Part, Shape, read_toml, write_toml},
+    byzantine,
+    layout::{Layout, Part, read_toml, write_toml},
+    outside,
+    plan::{self, Beginning, Shape},
     ports::Ports,
     print, relay, stake, status,
     summary::{self, Summary},

@@ -6,7 +6,8 @@
 
 use super::{
     accounts,
-    plan::{CHAIN_ID, L1_CHAIN_ID, Layout, SLOTS_PER_EPOCH, Shape, read_toml, write_toml},
+    layout::{Layout, read_toml, write_toml},
+    plan::{CHAIN_ID, L1_CHAIN_ID, SLOTS_PER_EPOCH, Shape},
 };
 use anyhow::{Context, Result};
 use cortado_contracts::{

@@ -1,7 +1,7 @@
 //! The live line under the banner.
 
 use super::{
-    plan::Layout,
+    layout::Layout,
     summary::Summary,
     traffic::{Counters, rpc},
 };

@@ -2,7 +2,8 @@
 
 use super::{
     accounts,
-    plan::{CHAIN_ID, LIAR, Layout, RELAY, read_toml},
+    layout::{Layout, read_toml},
+    plan::{CHAIN_ID, LIAR, RELAY},
     run::{Made, command_of},
     traffic::rpc,
 };
@@ -42,7 +43,7 @@ pub struct Summary {
     pub relay: Option<String>,
     /// Accounts with money on L1 and every rollup, used by no agent.
     pub accounts: Vec<Account>,
-    /// All parts; with the command that runs each alone.
+    /// All parts but the relay; with the command that runs each alone.
     pub processes: Vec<Process>,
 }
 
@@ -155,6 +156,8 @@ impl Summary {
                 RELAY => {
                     let config: RelayConfig = read_toml(&part.config)?;
                     relay = Some(format!("http://{}", config.listen));
+                    // It waits for the light client in the devnet's own process, whatever the others do.
+                    continue;
                 }
                 "proposer" => {
                     let config: ProposerNodeConfig = read_toml(&part.config)?;
