@@ -8,7 +8,7 @@ import { Wallet } from "ethers";
 import { allCaughtUp, noForks } from "./lib/agreement.mjs";
 import { Devnet, binary, kill, start } from "./lib/devnet.mjs";
 import { accountFile, anvil, embedded, giveEther, port } from "./lib/l1.mjs";
-import { cortado, goesOn, relayed, seated, status, votes } from "./lib/stake.mjs";
+import { cortado, goesOn, postedHeader, relayed, seated, status, votes } from "./lib/stake.mjs";
 import { Traffic } from "./lib/traffic.mjs";
 import { until } from "./lib/until.mjs";
 
@@ -68,6 +68,7 @@ async function story(t, l1) {
   const own = await until("the newcomer's own word", 60_000, () => status(newcomer).catch(() => null));
   assert.deepEqual(own.own_seats, [identity]);
   await relayed(devnet, term);
+  console.log(`block ${(await postedHeader(devnet, first)).height} is on L1, as was asked`);
 
   // One of the first leaves; what is left of it on L1 is locked for the unbonding time.
   const leaving = join(devnet.dir, "keys", "operator-3.toml");

@@ -4,11 +4,14 @@ import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { promisify } from "node:util";
+import { Interface } from "ethers";
 import { binary } from "./devnet.mjs";
-import { get } from "./rpc.mjs";
+import { get, post, rpc } from "./rpc.mjs";
 import { until } from "./until.mjs";
 
 const run = promisify(execFile);
+
+const LIGHT_CLIENT = new Interface(["function headerAt(uint64 height) view returns (bytes32)"]);
 
 // Two epochs of L1 to finality, one in which stake begins to count, a term; with room for a busy machine.
 const CHANGE_MS_MAX = 240_000;
@@ -51,6 +54,24 @@ export function relayed({ json }, term) {
     const now = await get(`${json.relay}/status`);
     return now.term > term && now;
   }, 250);
+}
+
+/** Asks the relay for a header on L1, twice; returns what the light client has stored there. */
+export async function postedHeader(devnet, attester) {
+  const posted = await until("a header that may be posted", 60_000, async () => {
+    const { height } = await status(attester);
+    const { status: code, answer } = await post(`${devnet.json.relay}/headers/${height}`, "");
+    // The last block of a term is posted with its seats, by the relay's own round.
+    return code === 200 && answer;
+  }, 500);
+  const again = await post(`${devnet.json.relay}/headers/${posted.height}`, "");
+  assert.equal(again.answer.transaction, null, "what is there is not posted again");
+  const header = await get(`${attester.api}/v1/blocks/${posted.height}/header`);
+  assert.equal(posted.hash, header.hash);
+  const data = LIGHT_CLIENT.encodeFunctionData("headerAt", [posted.height]);
+  const stored = await rpc(devnet.json.l1.rpc, "eth_call", { to: contractsOf(devnet).light_client, data }, "latest");
+  assert.equal(stored, header.hash, "the light client holds it");
+  return posted;
 }
 
 export const contractsOf = ({ json }) => JSON.parse(readFileSync(json.contracts, "utf8"));

@@ -17,8 +17,9 @@ class User {
     this.rollup = rollup;
     this.account = privateKeyToAccount(private_key);
     this.to = to;
-    // Hashes for which eth_sendRawTransaction returned, in the order of their nonces.
+    // Hashes for which eth_sendRawTransaction returned, in the order of the answers.
     this.acknowledged = [];
+    this.nonces = new Map();
     this.refused = [];
   }
 
@@ -39,6 +40,7 @@ class User {
     const hash = await rpc(this.rollup.rpc, "eth_sendRawTransaction", raw);
     // After a fault the same transaction may be sent twice: it is promised once.
     if (!this.acknowledged.includes(hash)) this.acknowledged.push(hash);
+    this.nonces.set(hash, this.nonce);
     this.nonce += 1;
   }
 
@@ -94,7 +96,7 @@ export class Traffic {
 
   /** Waits until `latest` covers all that was acknowledged; fails if anything is missing. */
   async settles() {
-    for (const { rollup, acknowledged } of this.users) {
+    for (const { rollup, acknowledged, nonces } of this.users) {
       const newest = acknowledged.at(-1);
       if (!newest) continue;
       await until(`attestation of ${newest} on ${rollup.namespace}`, ATTESTED_MS_MAX, async () => {
@@ -103,7 +105,9 @@ export class Traffic {
       });
       const latest = await height(rollup.rpc);
       let place = [-1, -1];
-      for (const [hash, receipt] of await receipts(rollup.rpc, acknowledged)) {
+      // The answer to one may be lost with a killed process, and come when it is sent again after later ones.
+      const sent = [...acknowledged].sort((a, b) => nonces.get(a) - nonces.get(b));
+      for (const [hash, receipt] of await receipts(rollup.rpc, sent)) {
         assert.ok(receipt, `${hash} was acknowledged on ${rollup.namespace} and is lost`);
         assert.equal(receipt.status, "0x1");
         const now = [Number(receipt.blockNumber), Number(receipt.transactionIndex)];
