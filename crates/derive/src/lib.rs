@@ -12,8 +12,11 @@
 //!  │ lanes ──────────┼────▶ │ header, body │ ──F──▶   imports  L1→L2 entries up to the context
 //!  │ pointer move    │      └──────────────┘          included transactions whose reference is on F
 //!  └────────┬────────┘                                dropped  the others, each with its reason
-//!           └──▶ Fork::follow (headers)
+//!           └──▶ F changes: Timeline goes back to the first lane block that can tell, and on again
 //! ```
+//!
+//! [`derive_lane`] is the rule, a function of one lane block; [`Timeline`] keeps a namespace derived
+//! while the chain's pointer changes forks.
 //!
 //! What is missing is never guessed: an L1 block that the view does not hold yields [`NotYet`], and
 //! the same call succeeds when it is there.
@@ -21,6 +24,7 @@
 mod fork;
 mod lane;
 mod reference;
+mod timeline;
 
 #[cfg(test)]
 mod tests;
@@ -30,3 +34,4 @@ pub use lane::{
     Cursor, Derived, DropReason, Dropped, L2Input, NotYet, Params, derive_lane, lanes_of,
 };
 pub use reference::{Ethereum, NoReferences, REFERENCE_ADDRESS, References};
+pub use timeline::{Advance, AdvanceError, Lane, Timeline, pointer_headers};

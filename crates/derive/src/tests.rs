@@ -6,3 +6,4 @@ mod model;
 mod random;
 mod scenario;
 mod stories;
+mod timeline;
