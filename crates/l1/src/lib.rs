@@ -24,6 +24,6 @@ mod tree;
 #[cfg(test)]
 mod tests;
 
-pub use header::{HeaderError, TrackedHeader};
+pub use header::{HeaderError, TrackedHeader, full_header};
 pub use registry::{ReadError, Settled, read_seats};
 pub use tree::{FinalityError, MoveError, Tree};
