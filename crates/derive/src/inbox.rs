@@ -76,9 +76,9 @@ pub enum InboxError {
 }
 
 impl InboxError {
-    /// Whether what was handed over cannot be what the block has: another source may tell the truth.
+    /// Whether these cannot be the block's receipts: another source may tell the truth.
     pub const fn is_lie(&self) -> bool {
-        !matches!(self, Self::Form { .. })
+        matches!(self, Self::TooLong { .. } | Self::Root { .. })
     }
 }
 
