@@ -3,6 +3,7 @@
 //! ```text
 //!   JSON-RPC: latest, parents, finalized ─▶ rpc ─▶ every hash recomputed ─▶ watcher ─▶ Observation
 //!   JSON-RPC: registry at the finalised block ─▶ seats, proved ─▶ watcher ─▶ Observation
+//!   JSON-RPC: receipts of a block ─▶ queue ─▶ what it queued for a rollup, under the header's root
 //!   beacon: head events (wake), duties (lookahead), spec (checked against genesis)
 //! ```
 //!
@@ -13,6 +14,7 @@
 mod beacon;
 mod error;
 mod http;
+mod queue;
 mod registry;
 mod rpc;
 mod walk;

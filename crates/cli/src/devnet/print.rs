@@ -22,6 +22,9 @@ pub fn banner(summary: &Summary, layout: &Layout) {
     println!("\nRollups");
     for rollup in &summary.rollups {
         println!("  {}     {}  {}", rollup.namespace, rollup.rpc, rollup.ws);
+        if let Some(inbox) = rollup.inbox {
+            println!("  inbox     {inbox}  takes deposits on L1");
+        }
     }
     println!("\nAttesters");
     for attester in &summary.attesters {

@@ -1,5 +1,6 @@
 //! What can go wrong with an L1 node.
 
+use cortado_derive::InboxError;
 use cortado_types::{Address, B256};
 use thiserror::Error;
 
@@ -102,6 +103,17 @@ pub enum L1Error {
         /// What is missing.
         reason: String,
     },
+    /// What the block queued for a rollup cannot be told from its receipts.
+    #[error(transparent)]
+    Queue(#[from] InboxError),
+    /// The node does not have what was asked for: it is behind, or has dropped it.
+    #[error("the L1 node has no receipts of block {number} ({hash})")]
+    NoReceipts {
+        /// The block's number.
+        number: u64,
+        /// Its hash.
+        hash: B256,
+    },
     /// The beacon counts time otherwise than the genesis.
     #[error("beacon has {what} {got}, the genesis says {want}")]
     Spec {
@@ -117,9 +129,10 @@ pub enum L1Error {
 impl L1Error {
     /// Whether the node said something that cannot be true.
     pub const fn is_lie(&self) -> bool {
-        matches!(
-            self,
-            Self::Hash { .. } | Self::Other { .. } | Self::Link { .. }
-        )
+        match self {
+            Self::Hash { .. } | Self::Other { .. } | Self::Link { .. } => true,
+            Self::Queue(error) => error.is_lie(),
+            _ => false,
+        }
     }
 }
