@@ -37,4 +37,4 @@ pub use lane::{
     Cursor, Derived, DropReason, Dropped, L2Input, NotYet, Params, derive_lane, lanes_of,
 };
 pub use reference::{Ethereum, NoReferences, REFERENCE_ADDRESS, References};
-pub use timeline::{Advance, AdvanceError, Lane, Timeline, pointer_headers};
+pub use timeline::{Advance, Lane, Timeline, pointer_headers};

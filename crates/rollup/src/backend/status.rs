@@ -135,7 +135,7 @@ impl<T: TransactionSink> RollupNode<T> {
     }
 }
 
-fn attested(shared: &Shared, number: u64, index: u64, lane: Option<(Height, LaneRow)>) -> Status {
+fn attested(shared: &Shared, number: u64, index: u64, lane: Option<LaneRow>) -> Status {
     let view = shared.view();
     let (kind, l1) = if number <= view.finalized.0 {
         (StatusKind::Finalized, L1State::Finalized)
@@ -148,12 +148,12 @@ fn attested(shared: &Shared, number: u64, index: u64, lane: Option<(Height, Lane
         block_number: Some(number),
         ..Status::of(kind)
     };
-    if let Some((height, row)) = lane {
+    if let Some(row) = lane {
         let fin = shared.l1_fin();
         status.position = Some(LanePosition {
             slot: row.slot,
             seq: row.seq,
-            height,
+            height: row.height,
             index,
         });
         status.included_in = Some(row.included);

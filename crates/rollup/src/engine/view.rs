@@ -73,7 +73,7 @@ impl View {
 impl Engine {
     /// The chain now. Blocks that did not change since `before` are shared with it.
     pub fn view(&mut self, before: Option<&View>) -> View {
-        let latest = self.store().head();
+        let latest = self.head();
         let (safe, finalized) = (self.safe(), self.finalized());
         let known = |number: u64| before.and_then(|view| view.pending_at(number)).cloned();
         let mut pending = Vec::new();
