@@ -28,7 +28,7 @@ mod progress;
 mod queue;
 mod view;
 
-pub use apply::{Applied, AppliedLane, Fallen, Lost, Reorg};
+pub use apply::{Applied, AppliedLane, Derivation, Fallen, Lost, Reorg};
 pub use error::{EngineError, PushError};
 pub use execute::{Skipped, block_inputs, transaction_hash};
 pub use pending::{Included, PendingLane, is_sealed_form, outcome_of};
@@ -83,6 +83,11 @@ impl LaneIndex {
         };
         self.0.lane(height)
     }
+
+    /// Number of an L1 block that is known, on any fork.
+    pub fn l1_number(&self, hash: &B256) -> Option<u64> {
+        self.0.l1_number(hash)
+    }
 }
 
 /// A finalised lane block that another fork could still change, and what it is on this one.
@@ -107,7 +112,9 @@ pub struct Engine {
     status: Status,
     timeline: Timeline<Ethereum>,
     held: VecDeque<Held>,
-    /// The L2 block before them.
+    /// Lane blocks that are not derived yet, as the timeline has them, and the blocks that carry them.
+    waiting: VecDeque<(SignedLaneHeader, Height)>,
+    /// The L2 block before those held.
     settled: Arc<ExecutedBlock>,
     safe: (u64, B256),
     /// The L1 block that this node's L1 considers safe.
@@ -187,6 +194,7 @@ impl Engine {
             progress,
             status,
             held: VecDeque::new(),
+            waiting: VecDeque::new(),
             settled,
             l1_safe: None,
             asked,
@@ -206,10 +214,15 @@ impl Engine {
         let to = (self.status.l1_head, self.status.l1_fin);
         self.timeline
             .advance(rows.iter().map(lane).collect(), &[], to)?;
-        for HeldRow { lane, .. } in rows {
+        let derived = self.timeline.held().len();
+        for (index, HeldRow { lane, .. }) in rows.into_iter().enumerate() {
             let height = lane.header.height;
             let row = self.progress.lane(height)?;
             let row = row.ok_or(EngineError::NoLane(height))?;
+            if index >= derived {
+                self.waiting.push_back((lane, row.included));
+                continue;
+            }
             let head = match row.l2_number {
                 0 => self.head(),
                 number => self
@@ -299,6 +312,18 @@ impl Engine {
         self.timeline.fork().tip()
     }
 
+    /// Number of an L1 block that is known here, on any fork.
+    pub fn l1_number(&self, hash: &B256) -> Option<u64> {
+        let header = self.timeline.fork().header(hash)?;
+        Some(header.number)
+    }
+
+    /// Whether everything final is derived and everything pending executed, so that something new can
+    /// be executed on it.
+    pub fn is_ready(&self) -> bool {
+        self.waiting.is_empty() && self.pending().all(|lane| lane.executed)
+    }
+
     /// Whether `block` is on the fork that the rollup is derived on.
     pub fn is_on_fork(&self, block: &L1Ref) -> bool {
         self.timeline.fork().contains(block) == Some(true)
@@ -310,10 +335,14 @@ impl Engine {
         self.mark_safe();
     }
 
+    /// The L1 block that this node's L1 considers safe, if it is on the fork.
+    pub fn l1_safe(&self) -> Option<L1Ref> {
+        self.l1_safe.filter(|block| self.is_on_fork(block))
+    }
+
     /// Moves `safe` to the last block before which every lane block's context is.
     fn mark_safe(&mut self) {
-        let safe = self.l1_safe.filter(|block| self.is_on_fork(block));
-        let last = safe.and_then(|safe| {
+        let last = self.l1_safe().and_then(|safe| {
             let is_safe = |held: &&Held| held.row.context.number <= safe.number;
             self.held.iter().take_while(is_safe).last()
         });

@@ -8,7 +8,7 @@ use crate::{
         Gateway, GatewayConfig, GatewayError,
         actor::{self, GatewayHandle, RunningGateway, clock_now},
     },
-    source::{FinalisedSource, LaneSink, PreconfSource, TransactionSink},
+    source::{FinalisedSource, LaneSink, PreconfSource, QueueSource, TransactionSink},
     wire,
 };
 use alloy_genesis::Genesis;
@@ -222,10 +222,15 @@ impl<T> RunningRollup<T> {
 ///
 /// # Errors
 /// [`ServiceError`].
-pub async fn start_rollup<F: FinalisedSource, P: PreconfSource, T: TransactionSink>(
+pub async fn start_rollup<
+    F: FinalisedSource,
+    Q: QueueSource,
+    P: PreconfSource,
+    T: TransactionSink,
+>(
     config: &RollupConfig,
     chain: &ChainGenesis,
-    source: F,
+    source: (F, Q),
     preconfs: P,
     sink: T,
 ) -> Result<RunningRollup<T>, ServiceError> {
@@ -290,11 +295,11 @@ impl RunningProposer {
 ///
 /// # Errors
 /// [`ServiceError`].
-pub async fn start_proposer<F: FinalisedSource, L: LaneSink>(
+pub async fn start_proposer<F: FinalisedSource, Q: QueueSource, L: LaneSink>(
     config: &ProposerConfig,
     chain: &ChainGenesis,
     key: SigningKey,
-    source: F,
+    (source, queues): (F, Q),
     sink: L,
 ) -> Result<RunningProposer, ServiceError> {
     let (lane_ms, slot_ms) = (config.lane_ms, chain.slot_ms);
@@ -336,7 +341,7 @@ pub async fn start_proposer<F: FinalisedSource, L: LaneSink>(
         None,
     )?;
     dirs.insert(0, dir);
-    let (handle, gateway) = actor::start(gateway, source, sink);
+    let (handle, gateway) = actor::start(gateway, source, queues, sink);
     let counters = Arc::new(Counters::default());
     let addr = config.listen;
     let server = wire::serve(addr, handle.clone(), counters.clone())

@@ -10,7 +10,7 @@ use crate::source::Finalised;
 use alloy_consensus::transaction::Recovered;
 use alloy_eips::eip2718::Encodable2718;
 use cortado_chain::Tip;
-use cortado_derive::{L2Input, Lane};
+use cortado_derive::{Advance, L2Input, Lane};
 use cortado_evm::ExecutedBlock;
 use cortado_types::{B256, Height, L1Ref, LaneBody, SignedLaneHeader, TimestampMs};
 use std::{
@@ -68,6 +68,15 @@ pub struct Reorg {
     pub survived: usize,
 }
 
+/// What the derived chain changed.
+#[derive(Clone, Debug, Default)]
+pub struct Derivation {
+    /// Lane blocks that are derived now.
+    pub lanes: Vec<AppliedLane>,
+    /// What a change of L1 fork did to lane blocks that were derived before.
+    pub reorg: Option<Reorg>,
+}
+
 /// What one finalised block did.
 #[derive(Clone, Debug)]
 pub struct Applied {
@@ -75,21 +84,20 @@ pub struct Applied {
     pub height: Height,
     /// Its time, ms: closes slots (R6).
     pub timestamp: TimestampMs,
-    /// The namespace's lane blocks in it.
-    pub lanes: Vec<AppliedLane>,
+    /// Hashes of the namespace's lane blocks in it.
+    pub included: Vec<B256>,
     /// The end of the L1 fork before, if the rollup is on another fork now.
     pub left: Option<L1Ref>,
-    /// What that did to lane blocks that were final before.
-    pub reorg: Option<Reorg>,
+    /// What came of it. Lane blocks are derived later if it is not known yet what L1 queued.
+    pub derivation: Derivation,
 }
 
 impl Engine {
     /// Applies the next block of the finality chain.
     ///
     /// # Errors
-    /// [`EngineError`]. After [`EngineError::NotYet`] nothing has changed, and the same block can be
-    /// applied again once it is known what L1 queued ([`Engine::asked`]); with any other the engine
-    /// cannot go on.
+    /// [`EngineError`]. Nothing has changed if the block is not the next or came without a body; with
+    /// any other the engine cannot go on.
     pub fn apply(&mut self, finalised: &Finalised) -> Result<Applied, EngineError> {
         let block = finalised.block();
         let header = &block.header;
@@ -109,61 +117,86 @@ impl Engine {
         let headers = self.read_headers(block)?;
         let old_tip = self.l1_tip();
         let to = (header.l1_head.block, header.l1_fin);
+        let rows = lanes.iter().zip(&bodies).map(|(lane, body)| HeldRow {
+            lane: lane.clone(),
+            body: LaneBody::clone(&body.body),
+        });
+        let rows: Vec<_> = rows.collect();
         let advance = self.timeline.advance(bodies, &headers, to)?;
-
-        let old: Vec<Held> = self.held.drain(advance.kept..).collect();
-        let mut inputs = advance.inputs.into_iter();
-        let (mut rows, mut again) = (Vec::new(), Vec::new());
-        for (held, input) in old.iter().zip(inputs.by_ref()) {
-            let (_, fallen) = self.execute_again(held.clone(), &input)?;
-            rows.extend(self.held.back().map(|held| held.row));
-            again.extend(fallen);
-        }
-        let reorg = (!old.is_empty()).then(|| self.compare(&old, advance.kept, again));
-        let mut applied = Applied {
-            height: header.height,
-            timestamp: header.timestamp,
-            lanes: Vec::new(),
-            left: (!self.is_on_fork(&old_tip)).then_some(old_tip),
-            reorg,
-        };
-        let (mut held_rows, mut matched) = (Vec::new(), Some(0));
-        for (lane, input) in lanes.into_iter().zip(inputs) {
-            let done = self.execute_new(&lane, &input, header.height, &mut matched)?;
-            rows.extend(self.held.back().map(|held| held.row));
-            applied.lanes.push(done);
-            let body = self
-                .timeline
-                .lane(self.held.len() - 1)
-                .map(|lane| lane.body.clone());
-            held_rows.extend(body.map(|body| HeldRow {
-                lane,
-                body: LaneBody::clone(&body),
-            }));
-        }
         self.status.height = header.height;
         self.status.hash = finalised.hash();
         (self.status.l1_head, self.status.l1_fin) = to;
-        if let Some(held) = self.held.back().filter(|_| !applied.lanes.is_empty()) {
-            self.status.tip = tip_of(&held.lane, held.row.hash);
+        let mut included = Vec::new();
+        for lane in lanes {
+            let hash = lane.header.hash();
+            self.status.tip = tip_of(&lane, hash);
+            included.push(hash);
+            self.waiting.push_back((lane, header.height));
         }
-        self.settle(!headers.is_empty());
+        let new = included.len();
+        let derivation = self.take(advance, rows, !headers.is_empty())?;
+        // What waits is known by number too.
+        let late = self.waiting.len().min(new);
+        let late = self.waiting.range(self.waiting.len() - late..);
+        let late: Vec<_> = late
+            .map(|(lane, included)| row_of(lane, *included))
+            .collect();
+        self.progress.write_lanes(&late);
+        let applied = Applied {
+            height: header.height,
+            timestamp: header.timestamp,
+            included,
+            left: (!self.is_on_fork(&old_tip)).then_some(old_tip),
+            derivation,
+        };
+        self.settle_layers(&applied);
+        Ok(applied)
+    }
+
+    /// Executes what was derived.
+    pub(super) fn take(
+        &mut self,
+        advance: Advance,
+        held_rows: Vec<HeldRow>,
+        pointer_moved: bool,
+    ) -> Result<Derivation, EngineError> {
+        let old: Vec<Held> = self.held.drain(advance.kept..).collect();
+        let mut inputs = advance.inputs.into_iter();
+        let (mut rows, mut again) = (Vec::new(), Vec::new());
+        let mut redone = 0;
+        for (held, input) in old.iter().zip(inputs.by_ref()) {
+            again.extend(self.execute_again(held.clone(), &input)?);
+            rows.extend(self.held.back().map(|held| held.row));
+            redone += 1;
+        }
+        // What waits now for what the new fork queued.
+        for held in old[redone..].iter().rev() {
+            self.waiting
+                .push_front((held.lane.clone(), held.row.included));
+        }
+        let mut derivation = Derivation {
+            lanes: Vec::new(),
+            reorg: (!old.is_empty()).then(|| self.compare(&old, advance.kept, again)),
+        };
+        let mut matched = Some(0);
+        for input in inputs {
+            let Some((lane, included)) = self.waiting.pop_front() else {
+                break;
+            };
+            let done = self.execute_new(&lane, &input, included, &mut matched)?;
+            rows.extend(self.held.back().map(|held| held.row));
+            derivation.lanes.push(done);
+        }
+        self.settle(pointer_moved);
         self.status.l2_head = self.head().hash();
-        let held_from = self.held.front().map_or_else(
-            || {
-                self.status
-                    .tip
-                    .height
-                    .next()
-                    .unwrap_or(self.status.tip.height)
-            },
-            |held| held.row.height,
-        );
+        let first = self.held.front().map(|held| held.row.height);
+        let first = first.or_else(|| Some(self.waiting.front()?.0.header.height));
+        let tip = self.status.tip.height;
+        let held_from = first.unwrap_or_else(|| tip.next().unwrap_or(tip));
         self.progress
             .write(&self.status, &rows, held_rows, held_from);
         self.mark_safe();
-        self.settle_layers(&applied);
-        Ok(applied)
+        Ok(derivation)
     }
 
     /// The bodies of finalised lane blocks: as they came, or as they are pending here.
@@ -219,15 +252,12 @@ impl Engine {
         self.held.push_back(held);
     }
 
-    fn execute_again(
-        &mut self,
-        held: Held,
-        input: &L2Input,
-    ) -> Result<(Option<Arc<ExecutedBlock>>, Vec<Fallen>), EngineError> {
-        let (block, skipped) = self.execute_held(held, input)?;
+    /// What has no effect of a lane block that is executed again.
+    fn execute_again(&mut self, held: Held, input: &L2Input) -> Result<Vec<Fallen>, EngineError> {
+        let (_, skipped) = self.execute_held(held, input)?;
         let lane = self.timeline.lane(self.held.len() - 1);
         let fallen = lane.map(|lane| execute::fallen(input, &lane.body, skipped));
-        Ok((block, fallen.unwrap_or_default()))
+        Ok(fallen.unwrap_or_default())
     }
 
     /// `matched` counts the pending layers that are final so far; `None` once another lane block came.
@@ -238,19 +268,9 @@ impl Engine {
         included: Height,
         matched: &mut Option<usize>,
     ) -> Result<AppliedLane, EngineError> {
-        let (header, hash) = (&lane.header, lane.header.hash());
+        let hash = lane.header.hash();
         let head = self.head();
-        let row = LaneRow {
-            height: header.height,
-            hash,
-            slot: header.slot,
-            seq: header.seq,
-            timestamp: header.timestamp,
-            context: header.context,
-            reached: input.context,
-            included,
-            l2_number: 0,
-        };
+        let row = row_of(lane, included);
         let layer = matched
             .and_then(|index| self.layers.get(index))
             .filter(|layer| layer.sealed_as() == Some(hash));
@@ -365,5 +385,21 @@ fn tip_of(lane: &SignedLaneHeader, hash: B256) -> Tip {
         seq: header.seq,
         last: header.last,
         timestamp: header.timestamp,
+    }
+}
+
+/// What is known of a lane block before it is derived.
+fn row_of(lane: &SignedLaneHeader, included: Height) -> LaneRow {
+    let header = &lane.header;
+    LaneRow {
+        height: header.height,
+        hash: header.hash(),
+        slot: header.slot,
+        seq: header.seq,
+        timestamp: header.timestamp,
+        context: header.context,
+        reached: header.context,
+        included,
+        l2_number: 0,
     }
 }

@@ -1,6 +1,6 @@
 //! Why the rollup cannot start or go on, and why it does not take a transaction.
 
-use cortado_derive::{AdvanceError, DropReason, ForkError, NotYet};
+use cortado_derive::{DropReason, ForkError};
 use cortado_evm::{BuildError, StoreError, TxRejection};
 use cortado_l1::HeaderError;
 use cortado_types::{B256, CodecError, GenesisError, Height, ecdsa::SignatureError};
@@ -74,9 +74,6 @@ pub enum EngineError {
     /// The L1 fork cannot be followed.
     #[error(transparent)]
     Fork(#[from] ForkError),
-    /// An L1 block is missing.
-    #[error(transparent)]
-    NotYet(#[from] NotYet),
     /// The executor made no block.
     #[error("lane block {lane}: {source}")]
     Build {
@@ -85,15 +82,6 @@ pub enum EngineError {
         /// Why.
         source: BuildError,
     },
-}
-
-impl From<AdvanceError> for EngineError {
-    fn from(error: AdvanceError) -> Self {
-        match error {
-            AdvanceError::NotYet(missing) => Self::NotYet(missing),
-            AdvanceError::Fork(error) => Self::Fork(error),
-        }
-    }
 }
 
 /// Why a transaction does not enter the open lane block.

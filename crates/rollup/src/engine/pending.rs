@@ -13,7 +13,7 @@ use super::{
 };
 use alloy_consensus::{TxEnvelope, transaction::Recovered};
 use alloy_rlp::Encodable;
-use cortado_derive::{Cursor, DropReason, Ethereum, L2Input, References, derive_lane};
+use cortado_derive::{Cursor, DropReason, Dropped, Ethereum, L2Input, References, derive_lane};
 use cortado_evm::{BlockBuilder, BuildError, ExecutedBlock, TxOutcome};
 use cortado_preconf::Outcome;
 use cortado_types::{
@@ -335,7 +335,27 @@ impl Engine {
             layer.transactions.push(included);
             return Ok(None);
         }
-        self.push(included).map(Some)
+        let pushed = self.push(included.clone());
+        // What stands in the lane block without effect is part of it all the same.
+        if let Some(layer) = self.layers.back_mut()
+            && let Run::Open(open) = &mut layer.run
+        {
+            let index = layer.transactions.len();
+            match &pushed {
+                Err(PushError::Reference(reason)) => {
+                    let reason = *reason;
+                    open.input.dropped.push(Dropped { index, reason });
+                }
+                Err(PushError::Rejected(rejection)) => open.skipped.push(Skipped {
+                    index,
+                    reason: rejection.to_string(),
+                }),
+                _ => return pushed.map(Some),
+            }
+            layer.bytes += included.raw.length();
+            layer.transactions.push(included);
+        }
+        pushed.map(Some)
     }
 
     /// The open lane block's header as it is when sealed now; `None` if none is open.
@@ -415,6 +435,10 @@ impl Engine {
 
     /// Executes every layer that connects and is not executed.
     pub(super) fn advance(&mut self) {
+        // What they build on is final and not derived yet.
+        if !self.waiting.is_empty() {
+            return;
+        }
         for index in 0..self.layers.len() {
             if !matches!(self.layers[index].run, Run::Waiting) {
                 continue;
@@ -510,12 +534,17 @@ impl Engine {
     /// Takes the lane blocks that are final now from the bottom, and sees whether the others stand.
     pub(super) fn settle_layers(&mut self, applied: &Applied) {
         // Another L1, or another L2 below: everything pending is executed again.
-        let mut stands = applied.left.is_none() && applied.reorg.is_none();
-        for lane in &applied.lanes {
+        let derivation = &applied.derivation;
+        let mut stands = applied.left.is_none() && derivation.reorg.is_none();
+        let adopted = |hash: &B256| {
+            let mut lanes = derivation.lanes.iter();
+            lanes.any(|lane| lane.hash == *hash && lane.adopted)
+        };
+        for hash in &applied.included {
             let front = self.layers.front().and_then(|layer| layer.sealed);
-            if front == Some(lane.hash) {
+            if front == Some(*hash) {
                 self.layers.pop_front();
-                stands &= lane.adopted;
+                stands &= adopted(hash);
             } else {
                 stands = false;
             }

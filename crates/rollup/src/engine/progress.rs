@@ -18,7 +18,7 @@ use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 use std::{
     collections::BTreeMap,
     path::Path,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError, RwLock},
 };
 
 const STATUS: TableDefinition<u8, &[u8]> = TableDefinition::new("status");
@@ -208,6 +208,8 @@ struct Unsynced {
 pub(super) struct Progress {
     db: Database,
     unsynced: Mutex<Unsynced>,
+    /// Numbers of the L1 blocks that are known, on any fork.
+    l1: RwLock<BTreeMap<B256, u64>>,
 }
 
 fn broken(error: impl Into<redb::Error>) -> EngineError {
@@ -241,6 +243,7 @@ impl Progress {
         Ok(Self {
             db,
             unsynced: Mutex::default(),
+            l1: RwLock::default(),
         })
     }
 
@@ -255,7 +258,9 @@ impl Progress {
         let mut l1 = Vec::new();
         for header in txn.open_table(L1).map_err(broken)?.iter().map_err(broken)? {
             let (_, value) = header.map_err(broken)?;
-            l1.push(L1Row::from_bytes(value.value())?);
+            let row = L1Row::from_bytes(value.value())?;
+            self.know(&row.header);
+            l1.push(row);
         }
         let mut held = Vec::new();
         for lane in txn
@@ -284,6 +289,17 @@ impl Progress {
         Ok(Some(Loaded { status, l1, held }))
     }
 
+    fn know(&self, header: &TrackedHeader) {
+        let mut l1 = self.l1.write().unwrap_or_else(PoisonError::into_inner);
+        l1.insert(header.hash, header.number);
+    }
+
+    /// Number of an L1 block that is known.
+    pub(super) fn l1_number(&self, hash: &B256) -> Option<u64> {
+        let l1 = self.l1.read().unwrap_or_else(PoisonError::into_inner);
+        l1.get(hash).copied()
+    }
+
     fn unsynced(&self) -> MutexGuard<'_, Unsynced> {
         self.unsynced.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -298,14 +314,9 @@ impl Progress {
         held: Vec<HeldRow>,
         held_from: Height,
     ) {
+        self.write_lanes(lanes);
         let mut unsynced = self.unsynced();
         unsynced.status = Some(status.clone());
-        for lane in lanes {
-            unsynced.lanes.insert(lane.height.get(), *lane);
-            if lane.l2_number > 0 {
-                unsynced.blocks.insert(lane.l2_number, lane.height);
-            }
-        }
         for row in held {
             unsynced.held.insert(row.lane.header.height.get(), row);
         }
@@ -314,8 +325,20 @@ impl Progress {
         unsynced.held = kept;
     }
 
+    /// Takes in what lane blocks became.
+    pub(super) fn write_lanes(&self, lanes: &[LaneRow]) {
+        let mut unsynced = self.unsynced();
+        for lane in lanes {
+            unsynced.lanes.insert(lane.height.get(), *lane);
+            if lane.l2_number > 0 {
+                unsynced.blocks.insert(lane.l2_number, lane.height);
+            }
+        }
+    }
+
     /// Takes in what became known of an L1 block.
     pub(super) fn write_l1(&self, row: L1Row) {
+        self.know(&row.header);
         self.unsynced().l1.push(row);
     }
 
@@ -350,7 +373,11 @@ impl Progress {
                     .map_err(broken)?;
             }
             let floor = status.l1_head.number.saturating_sub(L1_KEPT);
-            let floor = floor.min(status.settled.context.number).to_be_bytes();
+            let floor = floor.min(status.settled.context.number);
+            let mut known = self.l1.write().unwrap_or_else(PoisonError::into_inner);
+            known.retain(|_, number| *number >= floor);
+            drop(known);
+            let floor = floor.to_be_bytes();
             table
                 .retain_in(..floor.as_slice(), |_, _| false)
                 .map_err(broken)?;

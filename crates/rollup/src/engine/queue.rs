@@ -1,7 +1,7 @@
 //! What L1 blocks queued for the rollup (R12): what is known of it, and what has to be asked for.
 
 use super::{
-    Engine, EngineError, RollupSpec,
+    Derivation, Engine, EngineError, RollupSpec,
     progress::{L1Row, QueueRow, Status},
 };
 use cortado_derive::{Entry, Fork, needs_receipts};
@@ -57,18 +57,27 @@ impl Engine {
         self.asked.iter()
     }
 
-    /// Says what an L1 block queued, in order; it has been checked against the block. Lane blocks that
-    /// waited for it are executed.
-    pub fn tell_queue(&mut self, block: B256, entries: Vec<Entry>) {
+    /// Says what an L1 block queued, in order; it has been checked against the block. Gives what could
+    /// be derived now.
+    ///
+    /// # Errors
+    /// [`EngineError`]; the engine cannot go on then.
+    pub fn tell_queue(
+        &mut self,
+        block: B256,
+        entries: Vec<Entry>,
+    ) -> Result<Derivation, EngineError> {
         let Some(raw) = self.asked.remove(&block) else {
-            return;
+            return Ok(Derivation::default());
         };
+        let header = TrackedHeader::read(&raw)?;
         self.timeline.fork_mut().set_entries(block, entries.clone());
-        if let Ok(header) = TrackedHeader::read(&raw) {
-            let queue = QueueRow::Told(entries);
-            self.progress.write_l1(L1Row { header, queue });
-        }
+        let queue = QueueRow::Told(entries);
+        self.progress.write_l1(L1Row { header, queue });
+        let advance = self.timeline.catch_up();
+        let derivation = self.take(advance, Vec::new(), false)?;
         self.advance();
+        Ok(derivation)
     }
 
     /// The L1 block that a new lane block builds on: the highest on the fork up to which it is known
