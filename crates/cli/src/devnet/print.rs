@@ -55,6 +55,12 @@ pub fn banner(summary: &Summary, layout: &Layout) {
         );
         println!("  cortado status {}", attester.api);
         println!(
+            "  cortado deposit --data-dir {} --namespace {} --to {} --wei 1000000000",
+            layout.dir.display(),
+            rollup.namespace,
+            to.address
+        );
+        println!(
             "  cortado stake status --rpc {} --contracts {}",
             summary.l1.rpc,
             summary.contracts.display()
