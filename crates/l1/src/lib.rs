@@ -18,8 +18,10 @@
 
 mod header;
 mod registry;
+pub mod sync;
 pub mod testing;
 mod tree;
+mod weight;
 
 #[cfg(test)]
 mod tests;
@@ -27,3 +29,4 @@ mod tests;
 pub use header::{HeaderError, TrackedHeader};
 pub use registry::{ReadError, Settled, read_seats};
 pub use tree::{FinalityError, MoveError, Tree};
+pub use weight::{BlockCount, Weight};
