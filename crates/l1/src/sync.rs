@@ -29,6 +29,8 @@ mod spec;
 mod ssz;
 mod store;
 
+#[cfg(test)]
+mod tests;
 
 pub use containers::{
     LightClientBootstrap, LightClientOptimisticUpdate, LightClientUpdate, SyncAggregate,
@@ -42,8 +44,8 @@ pub use spec::{BeaconSpec, Fork, ForkName, PARTICIPANTS_MIN, Preset, SpecError};
 pub use ssz::SszError;
 pub use store::{PERIODS_KEPT, SyncStore, Verified};
 
-pub(crate) use spec::{Member, domain};
-pub(crate) use ssz::{hash_pair, root_of_u64};
+pub(crate) use spec::Member;
+pub(crate) use ssz::{hash_pair, merkleize, root_of_u64};
 
 /// Ciphersuite of the beacon chain: keys in G1 (48 bytes), signatures in G2 (96 bytes).
 pub const DST: &[u8] = b"BLS_SIG_BLS12381G2_XMD:SHA-256_SSWU_RO_POP_";

@@ -30,8 +30,8 @@ impl SyncCommittee {
         )
     }
 
-    /// Whether it is the one that stands for "none": all bytes zero.
-    pub(crate) fn is_default(&self) -> bool {
+    /// Whether it stands for "none": all bytes zero.
+    pub(crate) fn is_none(&self) -> bool {
         let zero = KeyBytes::ZERO;
         self.aggregate_pubkey == zero && self.pubkeys.iter().all(|key| *key == zero)
     }

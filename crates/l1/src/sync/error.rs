@@ -67,17 +67,21 @@ pub enum SyncError {
         /// The latest allowed.
         latest: u64,
     },
-    /// A block is signed after its slot, and what is finalised in its state is not after it.
-    #[error(
-        "beacon slots out of order: finalised {finalized}, attested {attested}, signed {signature}"
-    )]
-    SlotOrder {
+    /// A block is signed in a slot after its own.
+    #[error("signed in beacon slot {signature}, which is not after the block's own, {attested}")]
+    SignedEarly {
+        /// Slot of the signature.
+        signature: u64,
+        /// Slot of the attested header.
+        attested: u64,
+    },
+    /// What is finalised in a state is not after it.
+    #[error("beacon slot {finalized} cannot be finalised in the state of slot {attested}")]
+    FinalizedLate {
         /// Slot of the finalised header.
         finalized: u64,
         /// Slot of the attested header.
         attested: u64,
-        /// Slot of the signature.
-        signature: u64,
     },
     /// The committee that signed is not known (any more).
     #[error("signed in sync-committee period {period}, known are {oldest} to {newest}")]

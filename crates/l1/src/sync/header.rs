@@ -123,7 +123,7 @@ impl ExecutionPayloadHeader {
     }
 
     /// Its hash tree root at `fork`.
-    fn root(&self, fork: ForkName) -> Result<B256, SyncError> {
+    pub(crate) fn root(&self, fork: ForkName) -> Result<B256, SyncError> {
         let got = self.extra_data.len();
         if got > EXTRA_DATA_BYTES_MAX {
             return Err(SyncError::Length {
@@ -251,6 +251,13 @@ impl LightClientHeader {
         let root = self.execution.root(fork)?;
         let body = self.beacon.body_root;
         Member::ExecutionPayload.check(fork, root, &self.execution_branch, body)
+    }
+
+    /// Whether it stands for "none": all zero, the branch too.
+    pub(crate) fn is_none(&self) -> bool {
+        self.beacon == BeaconBlockHeader::default()
+            && self.execution == ExecutionPayloadHeader::default()
+            && self.execution_branch.iter().all(B256::is_zero)
     }
 
     pub(crate) fn from_ssz(bytes: &[u8], fork: ForkName) -> Result<Self, SszError> {

@@ -193,7 +193,11 @@ impl BeaconSpec {
             "4b363db94e286120d76eb905340fdd4e54bfe9f06bf33ff6cf5ad27f511bfe95"
         );
         let epochs = [0, 74_240, 144_896, 194_048, 269_568, 364_032, 411_392];
-        Self::public(root, [0x00, 0x00], 0x00, epochs)
+        Self::public(
+            root,
+            epochs,
+            [0, 1, 2, 3, 4, 5, 6].map(|fork| [fork, 0, 0, 0]),
+        )
     }
 
     /// The test network Sepolia.
@@ -202,26 +206,19 @@ impl BeaconSpec {
             "d8ea171f3c94aea21ebc42a1ed61052acf3f9209c00e4efbaaddac09ed9b8078"
         );
         let epochs = [0, 50, 100, 56_832, 132_608, 222_464, 272_640];
-        Self::public(root, [0x90, 0x00], 0x69, epochs)
+        let versions = [0x69, 0x70, 0x71, 0x72, 0x73, 0x74, 0x75];
+        Self::public(root, epochs, versions.map(|fork| [0x90, 0, 0, fork]))
     }
 
-    fn public(root: B256, prefix: [u8; 2], last: u8, epochs: [u64; 7]) -> Self {
+    fn public(root: B256, epochs: [u64; 7], versions: [[u8; 4]; 7]) -> Self {
         use ForkName::{Altair, Bellatrix, Capella, Deneb, Electra, Fulu, Phase0};
         let names = [Phase0, Altair, Bellatrix, Capella, Deneb, Electra, Fulu];
-        let fork = |(index, (name, epoch)): (usize, (ForkName, u64))| {
-            let step = index as u8;
-            let version = if prefix == [0, 0] {
-                [step, 0, 0, 0]
-            } else {
-                [prefix[0], prefix[1], 0, last + step]
-            };
-            Fork {
-                name,
-                epoch,
-                version,
-            }
+        let fork = |((name, epoch), version)| Fork {
+            name,
+            epoch,
+            version,
         };
-        let forks = names.into_iter().zip(epochs).enumerate().map(fork);
+        let forks = names.into_iter().zip(epochs).zip(versions).map(fork);
         Self::new(Preset::MAINNET, root, forks.collect()).expect("a public network")
     }
 
@@ -270,9 +267,9 @@ impl BeaconSpec {
 }
 
 /// Domain of sync-committee signatures.
-pub(crate) fn domain(version: [u8; 4], genesis_validators_root: B256) -> B256 {
+fn domain(version: [u8; 4], genesis_validators_root: B256) -> B256 {
     let fork_data = hash_pair(root_of_bytes(&version), genesis_validators_root);
-    let mut domain = fork_data;
+    let mut domain = B256::ZERO;
     domain[..4].copy_from_slice(&DOMAIN_SYNC_COMMITTEE);
     domain[4..].copy_from_slice(&fork_data[..28]);
     domain

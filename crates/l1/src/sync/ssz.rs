@@ -17,15 +17,17 @@ pub enum SszError {
         /// Bytes there should be.
         want: usize,
     },
-    /// An offset that does not point to where the part before it ends.
-    #[error("SSZ of {what}: offset {got}, expected {want}")]
+    /// An offset that leads into the fixed part, back, or behind the end.
+    #[error("SSZ of {what}: offset {got}; parts follow each other from {fixed} to {end}")]
     Offset {
         /// The field it leads to.
         what: &'static str,
         /// The offset.
         got: usize,
-        /// Where the field must start.
-        want: usize,
+        /// Where the first part must start.
+        fixed: usize,
+        /// Length of the whole.
+        end: usize,
     },
     /// A list longer than its limit.
     #[error("SSZ of {what}: {got} bytes, the limit is {limit}")]
@@ -42,7 +44,7 @@ pub enum SszError {
 /// Length of an offset.
 pub(crate) const OFFSET: usize = 4;
 
-/// Reads the fixed part of one container, field by field.
+/// Reads one container: the fixed part field by field, then its variable parts.
 pub(crate) struct Reader<'a> {
     what: &'static str,
     bytes: &'a [u8],
@@ -92,45 +94,21 @@ impl<'a> Reader<'a> {
     ) -> Result<[&'a [u8]; N], SszError> {
         let mut parts = [&self.bytes[..0]; N];
         for (index, (what, start)) in offsets.into_iter().enumerate() {
-            let floor = if index == 0 {
-                self.at
-            } else {
-                offsets[index - 1].1
-            };
-            let end = offsets
-                .get(index + 1)
-                .map_or(self.bytes.len(), |(_, next)| *next);
-            let misplaced = if index == 0 {
-                start != floor
-            } else {
-                start < floor
-            };
-            if misplaced || start > self.bytes.len() {
-                return Err(SszError::Offset {
-                    what,
-                    got: start,
-                    want: floor,
-                });
-            }
-            parts[index] = self.bytes.get(start..end).ok_or(SszError::Offset {
+            let misplaced = || SszError::Offset {
                 what,
-                got: end,
-                want: self.bytes.len(),
-            })?;
+                got: start,
+                fixed: self.at,
+                end: self.bytes.len(),
+            };
+            if index == 0 && start != self.at {
+                return Err(misplaced());
+            }
+            let following = offsets.get(index + 1);
+            let end = following.map_or(self.bytes.len(), |(_, next)| *next);
+            // Nothing, if the next part starts before this one or behind the end.
+            parts[index] = self.bytes.get(start..end).ok_or_else(misplaced)?;
         }
         Ok(parts)
-    }
-
-    /// There is nothing after the fixed part.
-    pub(crate) fn end(self) -> Result<(), SszError> {
-        if self.at == self.bytes.len() {
-            return Ok(());
-        }
-        Err(SszError::Length {
-            what: self.what,
-            got: self.bytes.len(),
-            want: self.at,
-        })
     }
 }
 

@@ -25,13 +25,26 @@ pub struct SyncStore {
 /// [`SyncStore::verify_optimistic`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verified {
-    block: L1Ref,
-    slot: u64,
-    participants: usize,
-    next: Option<(u64, Arc<Committee>)>,
+    pub(super) block: L1Ref,
+    pub(super) slot: u64,
+    pub(super) participants: usize,
+    pub(super) next: Option<(u64, Arc<Committee>)>,
 }
 
 impl Verified {
+    fn new(
+        attested: &LightClientHeader,
+        aggregate: &SyncAggregate,
+        next: Option<(u64, Arc<Committee>)>,
+    ) -> Self {
+        Self {
+            block: attested.execution.to_ref(),
+            slot: attested.beacon.slot,
+            participants: aggregate.participants(),
+            next,
+        }
+    }
+
     /// The L1 block that was signed as head.
     pub fn block(&self) -> L1Ref {
         self.block
@@ -114,7 +127,7 @@ impl SyncStore {
         let aggregate = &update.sync_aggregate;
         self.check_head(attested, aggregate, update.signature_slot, latest)?;
         self.check_signature(attested, aggregate, update.signature_slot)?;
-        Ok(self.verified(attested, aggregate, None))
+        Ok(Verified::new(attested, aggregate, None))
     }
 
     /// Checks an update. `latest` is the latest beacon slot in which it may have been signed.
@@ -142,7 +155,7 @@ impl SyncStore {
         } else {
             None
         };
-        Ok(self.verified(attested, aggregate, next))
+        Ok(Verified::new(attested, aggregate, next))
     }
 
     /// Takes up the committee that an update brought, if it is the next one. Whether it was.
@@ -157,20 +170,6 @@ impl SyncStore {
                 true
             }
             _ => false,
-        }
-    }
-
-    fn verified(
-        &self,
-        attested: &LightClientHeader,
-        aggregate: &SyncAggregate,
-        next: Option<(u64, Arc<Committee>)>,
-    ) -> Verified {
-        Verified {
-            block: attested.execution.to_ref(),
-            slot: attested.beacon.slot,
-            participants: aggregate.participants(),
-            next,
         }
     }
 
@@ -201,10 +200,9 @@ impl SyncStore {
         }
         let slot = attested.beacon.slot;
         if signature <= slot {
-            return Err(SyncError::SlotOrder {
-                finalized: 0,
-                attested: slot,
+            return Err(SyncError::SignedEarly {
                 signature,
+                attested: slot,
             });
         }
         self.signers(signature)?;
@@ -241,25 +239,21 @@ impl SyncStore {
     ) -> Result<Option<u64>, SyncError> {
         let finalized = &update.finalized_header;
         let branch = &update.finality_branch;
-        // Headers that are not there have zeros for a branch, or none, as the fork's container has.
-        let mut none = LightClientHeader::default();
-        none.execution_branch
-            .clone_from(&finalized.execution_branch);
-        let is_none = *finalized == none && is_zero(&finalized.execution_branch);
+        let is_none = finalized.is_none();
         if is_zero(branch) {
             let what = "finalised header";
-            return match is_none {
-                true => Ok(None),
-                false => Err(SyncError::Unproved { what }),
+            return if is_none {
+                Ok(None)
+            } else {
+                Err(SyncError::Unproved { what })
             };
         }
         let attested = &update.attested_header.beacon;
         let slot = finalized.beacon.slot;
         if slot > attested.slot {
-            return Err(SyncError::SlotOrder {
+            return Err(SyncError::FinalizedLate {
                 finalized: slot,
                 attested: attested.slot,
-                signature: update.signature_slot,
             });
         }
         // Until something is finalised after genesis, the state names a block of all zeros.
@@ -278,9 +272,10 @@ impl SyncStore {
         let committee = &update.next_sync_committee;
         if is_zero(&update.next_sync_committee_branch) {
             let what = "next sync committee";
-            return match committee.is_default() {
-                true => Ok(false),
-                false => Err(SyncError::Unproved { what }),
+            return if committee.is_none() {
+                Ok(false)
+            } else {
+                Err(SyncError::Unproved { what })
             };
         }
         check_seats(committee, self.spec.committee_size())?;
