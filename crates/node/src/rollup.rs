@@ -31,7 +31,8 @@ pub struct RollupNodeConfig {
     pub attesters: Vec<String>,
     /// The rollup.
     pub rollup: RollupConfig,
-    /// An L1 node for the tag `safe`; without one `safe` stands where `finalized` does.
+    /// An L1 node, for what was queued in the rollup's inbox and for the tag `safe`. A rollup without
+    /// an inbox does without: `safe` then stands where `finalized` does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub l1: Option<L1NodeConfig>,
 }
@@ -194,7 +195,7 @@ async fn watch_safe(rpc: L1Rpc, rollup: cortado_rollup::backend::L1Safe) {
     loop {
         match rpc.tagged("safe").await {
             Ok(Some(header)) => {
-                rollup.set(header.block.number).await;
+                rollup.set(header.block).await;
                 warned = false;
             }
             Ok(None) => {}

@@ -8,6 +8,7 @@ use alloy_primitives::{Bloom, Log, LogData, U8, U64};
 use alloy_rlp::Encodable;
 use cortado_derive::{Entry, InboxError, entries_of};
 use cortado_l1::full_header;
+use cortado_rollup::source::{QueueSource, SourceError};
 use cortado_types::{Address, B256, Bytes, keccak256};
 use serde::Deserialize;
 use serde_json::json;
@@ -60,6 +61,13 @@ impl RpcReceipt {
     }
 }
 
+impl QueueSource for L1Rpc {
+    async fn queue(&self, header: &Bytes, inbox: Address) -> Result<Vec<Entry>, SourceError> {
+        let entries = self.read_queue(header, inbox).await;
+        entries.map_err(|error| SourceError(error.to_string()))
+    }
+}
+
 impl L1Rpc {
     /// The calls that the block with this header (RLP) queued in `inbox`, in order. The node is asked
     /// only if the header's bloom leaves it open.
@@ -67,7 +75,7 @@ impl L1Rpc {
     /// # Errors
     /// [`L1Error`] if it is no header, or the node does not answer well; [`L1Error::is_lie`] if what it
     /// answers are not the block's receipts.
-    pub async fn queue(&self, raw_header: &[u8], inbox: Address) -> Result<Vec<Entry>, L1Error> {
+    pub async fn read_queue(&self, raw_header: &[u8], inbox: Address) -> Result<Vec<Entry>, L1Error> {
         let header = full_header(raw_header).map_err(InboxError::from)?;
         if !cortado_derive::needs_receipts(raw_header, inbox).map_err(InboxError::from)? {
             return Ok(Vec::new());
