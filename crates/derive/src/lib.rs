@@ -29,4 +29,5 @@ pub use fork::{Entry, Fork, ForkError};
 pub use lane::{
     Cursor, Derived, DropReason, Dropped, L2Input, NotYet, Params, derive_lane, lanes_of,
 };
-pub use reference::{Ethereum, NoReferences, REFERENCE_ADDRESS, References};
+pub use cortado_types::REFERENCE_ADDRESS;
+pub use reference::{Ethereum, NoReferences, References};
