@@ -25,9 +25,9 @@ mod reference;
 #[cfg(test)]
 mod tests;
 
+pub use cortado_types::REFERENCE_ADDRESS;
 pub use fork::{Entry, Fork, ForkError};
 pub use lane::{
     Cursor, Derived, DropReason, Dropped, L2Input, NotYet, Params, derive_lane, lanes_of,
 };
-pub use cortado_types::REFERENCE_ADDRESS;
 pub use reference::{Ethereum, NoReferences, References};

@@ -62,7 +62,10 @@ impl Default for Metrics {
             l1_fin: gauge("l1_fin", "L1 block that the chain knows finalised"),
             l1_node_head: gauge("l1_node_head", "Newest block of this node's L1 node"),
             l1_endpoints: gauge("l1_endpoints", "Endpoints of L1 that are of use"),
-            l1_waits: gauge("l1_waits", "Things of L1 that wait, as the status names them"),
+            l1_waits: gauge(
+                "l1_waits",
+                "Things of L1 that wait, as the status names them",
+            ),
             clock_skew: gauge(
                 "clock_skew_ms",
                 "How far this node's clock seems to be ahead",
