@@ -9,11 +9,12 @@ use crate::{
     state::{Seating, State, proposer_of},
 };
 use alloy_rlp::Encodable;
-use cortado_l1::read_seats;
+use cortado_l1::{BlockCount, read_seats};
 use cortado_types::{
     B256, Block, Header, L1Head, LaneEntry, Namespace, Operation, PointerMove, ReadSeats, Subject,
     SubjectKind, TimestampMs, View,
     block::{L1Finality, group_hash},
+    keccak256,
     limits::{
         BLOCK_BYTES_MAX, DRIFT_MS, LANES_PER_BLOCK_MAX, OPERATIONS_PER_BLOCK_MAX, PROTOCOL_VERSION,
     },
@@ -276,7 +277,10 @@ pub(crate) fn broken_groups(lanes: &[LaneEntry]) -> Vec<BrokenGroup> {
     broken
 }
 
-/// R9, by extension.
+/// The weight of forks that this chain goes by (R9).
+pub const FORK_RULE: BlockCount = BlockCount;
+
+/// R9.
 fn move_pointer(
     state: &mut State,
     index: usize,
@@ -286,7 +290,8 @@ fn move_pointer(
 ) -> Result<(), Rejection> {
     // An L1 block of the present L1 slot may be a fraction of a second ahead of our clock.
     let latest = time.plus(DRIFT_MS).seconds() + 1;
-    let head = state.l1.extend(&moved.headers, latest)?;
+    state.l1.take(&moved.headers, latest, &FORK_RULE)?;
+    let target = moved.headers.last().map(keccak256).unwrap_or_default();
     let slot = state.config.clock.slot_at(time);
     if let Some(holder) = proposer_of(state, Namespace::L1_POINTER, slot) {
         let until = state
@@ -297,7 +302,7 @@ fn move_pointer(
         let mover = match &moved.mover {
             Some(signature) => Some(
                 signature
-                    .recover(PointerMove::digest(state.config.chain_id, slot, head.hash))
+                    .recover(PointerMove::digest(state.config.chain_id, slot, target))
                     .map_err(Rejection::MoverSignature)?,
             ),
             None => None,
@@ -315,7 +320,7 @@ fn move_pointer(
         state,
         index,
         SubjectKind::Sight,
-        head.hash,
+        target,
         &moved.sight,
         checks,
     )

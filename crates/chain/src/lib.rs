@@ -24,7 +24,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 
-pub use apply::{Checks, Rejection, SeatsRejection, apply};
+pub use apply::{Checks, FORK_RULE, Rejection, SeatsRejection, apply};
 pub use build::{Draft, build};
 pub use clock::{ClockVerdict, judge_clock};
 pub use lane::{LaneRejection, check_lane, check_place, is_slot_open};

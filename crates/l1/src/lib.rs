@@ -6,24 +6,27 @@
 //! "it is wrong" by [`MoveError::is_permanent`].
 //!
 //! ```text
-//!                     ┌─ b3 ── b4            tracked fork, kept until it falls under L1fin
+//!                     ┌─ b3 ── b4 ── b5 = L1*     heavier now: the pointer moved over
 //!   L1fin ── b1 ── b2 ┤
-//!                     └─ a3 ── a4 = L1*      moves by extension
+//!                     └─ a3 ── a4                 kept until it falls under L1fin
 //! ```
+//!
+//! `L1*` moves to an extension, to a heavier fork ([`Weight`]), or back under `L1fin` when L1
+//! finalised another fork than the one it was on.
 //!
 //! What stands in the state of a finalised block is read by proofs under its header
 //! ([`read_seats`]), so that seats and stake come from L1 alone.
-//!
-//! Moves to a heavier fork need a weight; until one is defined a move must extend `L1*`.
 
 mod header;
 mod registry;
 pub mod testing;
 mod tree;
+mod weight;
 
 #[cfg(test)]
 mod tests;
 
 pub use header::{HeaderError, TrackedHeader};
 pub use registry::{ReadError, Settled, read_seats};
-pub use tree::{FinalityError, MoveError, Tree};
+pub use tree::{FinalityError, MoveError, Moved, Tree};
+pub use weight::{BlockCount, Weight};

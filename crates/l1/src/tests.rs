@@ -1,8 +1,11 @@
 //! The header tree: what extends it, what does not, what it forgets.
 
+mod forks;
 mod model;
 
-use crate::{FinalityError, HeaderError, MoveError, TrackedHeader, Tree};
+use crate::{
+    BlockCount, FinalityError, HeaderError, MoveError, Moved, TrackedHeader, Tree, Weight,
+};
 use alloy_consensus::Header;
 use alloy_rlp::{Decodable, Encodable};
 use cortado_types::{
@@ -45,7 +48,8 @@ fn tree() -> Tree {
 fn extended(tree: &mut Tree, count: u64) -> Vec<L1Ref> {
     let headers = chain(tree.head(), count, 0);
     for part in headers.chunks(L1_HEADERS_PER_MOVE_MAX) {
-        tree.extend(part, u64::MAX).expect("extends the head");
+        tree.take(part, u64::MAX, &BlockCount)
+            .expect("extends the head");
     }
     headers.iter().map(|header| read(header).to_ref()).collect()
 }
@@ -60,8 +64,11 @@ fn reloaded(tree: &Tree) -> Tree {
 fn the_pointer_moves_along_the_headers_it_is_shown() {
     let mut tree = tree();
     let headers = chain(tree.head(), 3, 0);
-    let tip = tree.extend(&headers, u64::MAX).expect("extends");
-    assert_eq!(tip, read(&headers[2]).to_ref());
+    let tip = read(&headers[2]).to_ref();
+    assert_eq!(
+        tree.take(&headers, u64::MAX, &BlockCount),
+        Ok(Moved::To(tip))
+    );
     assert_eq!((tree.head(), tree.fin().number, tree.len()), (tip, 100, 4));
     for header in &headers {
         let header = read(header);
@@ -103,7 +110,7 @@ fn bytes_that_are_not_one_header_are_refused() {
     );
     let mut tree = tree();
     let source = HeaderError::Trailing { trailing: 1 };
-    let bad = tree.extend(&[longer.into()], u64::MAX);
+    let bad = tree.take(&[longer.into()], u64::MAX, &BlockCount);
     assert_eq!(bad, Err(MoveError::Header { index: 0, source }));
 }
 
@@ -136,14 +143,17 @@ fn the_largest_header_that_ethereum_can_have_is_read() {
 #[test]
 fn a_move_of_nothing_or_of_too_much_is_refused() {
     let mut tree = tree();
-    assert_eq!(tree.extend(&[], u64::MAX), Err(MoveError::Empty));
+    assert_eq!(tree.take(&[], u64::MAX, &BlockCount), Err(MoveError::Empty));
     let count = L1_HEADERS_PER_MOVE_MAX + 1;
     let headers = chain(tree.head(), count as u64, 0);
     assert_eq!(
-        tree.extend(&headers, u64::MAX),
+        tree.take(&headers, u64::MAX, &BlockCount),
         Err(MoveError::TooMany { count })
     );
-    assert!(tree.extend(&headers[..count - 1], u64::MAX).is_ok());
+    assert!(
+        tree.take(&headers[..count - 1], u64::MAX, &BlockCount)
+            .is_ok()
+    );
 }
 
 #[test]
@@ -158,7 +168,7 @@ fn a_gap_in_the_headers_is_refused() {
         parent_number: one.number,
         parent_hash: one.hash,
     };
-    assert_eq!(tree.extend(&gap, u64::MAX), Err(want));
+    assert_eq!(tree.take(&gap, u64::MAX, &BlockCount), Err(want));
 }
 
 #[test]
@@ -166,7 +176,9 @@ fn a_header_with_the_wrong_number_is_refused() {
     let mut tree = tree();
     for number in [100, 102, 0] {
         let wrong = raw(tree.head().hash, number, 0);
-        let error = tree.extend(&[wrong], u64::MAX).expect_err("not 101");
+        let error = tree
+            .take(&[wrong], u64::MAX, &BlockCount)
+            .expect_err("not 101");
         assert!(
             matches!(error, MoveError::Unlinked { .. }) && error.is_permanent(),
             "{error}"
@@ -185,7 +197,7 @@ fn time_that_does_not_increase_is_refused() {
             timestamp,
             ..Header::default()
         };
-        let error = tree.extend(&[alloy_rlp::encode(header).into()], u64::MAX);
+        let error = tree.take(&[alloy_rlp::encode(header).into()], u64::MAX, &BlockCount);
         assert!(
             matches!(error, Err(MoveError::Unlinked { .. })),
             "{timestamp}"
@@ -199,7 +211,9 @@ fn a_header_from_the_future_must_wait() {
     let headers = chain(tree.head(), 2, 0);
     let timestamp = read(&headers[1]).timestamp;
     let limit = timestamp - 1;
-    let early = tree.extend(&headers, limit).expect_err("one second early");
+    let early = tree
+        .take(&headers, limit, &BlockCount)
+        .expect_err("one second early");
     assert_eq!(
         early,
         MoveError::Future {
@@ -209,7 +223,7 @@ fn a_header_from_the_future_must_wait() {
         }
     );
     assert!(!early.is_permanent());
-    assert!(tree.extend(&headers, timestamp).is_ok());
+    assert!(tree.take(&headers, timestamp, &BlockCount).is_ok());
 }
 
 #[test]
@@ -218,51 +232,15 @@ fn a_header_on_an_unknown_parent_must_wait() {
     let headers = chain(tree.head(), 3, 0);
     let parent = read(&headers[0]).hash;
     let early = tree
-        .extend(&headers[1..], u64::MAX)
+        .take(&headers[1..], u64::MAX, &BlockCount)
         .expect_err("its parent is missing");
     assert_eq!(early, MoveError::UnknownParent { parent });
     assert!(!early.is_permanent());
-    assert!(tree.extend(&headers, u64::MAX).is_ok());
+    assert!(tree.take(&headers, u64::MAX, &BlockCount).is_ok());
 }
 
 #[test]
-fn a_move_must_pass_through_the_head() {
-    //  100 ── 101 ── 102 = head
-    //     └── b101 ── b102 ── b103        heavier, but no extension
-    let mut tree = tree();
-    let anchor = tree.head();
-    extended(&mut tree, 2);
-    let before = tree.clone();
-    let fork = chain(anchor, 3, 0xb);
-    let tip = read(&fork[2]);
-    let head = tree.head();
-    let want = MoveError::NotExtension {
-        number: 103,
-        hash: tip.hash,
-        head_number: 102,
-        head_hash: head.hash,
-    };
-    assert_eq!(tree.extend(&fork, u64::MAX), Err(want));
-    assert_eq!(tree, before, "a refused move leaves no header behind");
-    // Neither does repeating the head move anything.
-    let again = chain(anchor, 2, 0);
-    assert!(matches!(
-        tree.extend(&again, u64::MAX),
-        Err(MoveError::NotExtension { .. })
-    ));
-    // But a move may start below the head as long as it goes through it.
-    let through = chain(anchor, 5, 0);
-    assert_eq!(
-        tree.extend(&through, u64::MAX)
-            .expect("passes through")
-            .number,
-        105
-    );
-    assert_eq!(tree.len(), 6, "nothing is tracked twice");
-}
-
-#[test]
-fn the_floor_rises_along_the_head_only() {
+fn the_floor_rises_only_and_to_tracked_blocks() {
     let mut tree = tree();
     let refs = extended(&mut tree, 10);
     assert_eq!(tree.finalize(refs[4]), Ok(()));
@@ -281,23 +259,14 @@ fn the_floor_rises_along_the_head_only() {
         number: 106,
         hash: B256::repeat_byte(9),
     };
-    let head = 110;
-    let want = FinalityError::NotAncestor {
-        number: 106,
-        hash: stranger.hash,
-        head,
-    };
-    assert_eq!(tree.finalize(stranger), Err(want));
     let misnumbered = L1Ref {
         number: 107,
         ..refs[5]
     };
-    let want = FinalityError::NotAncestor {
-        number: 107,
-        hash: refs[5].hash,
-        head,
-    };
-    assert_eq!(tree.finalize(misnumbered), Err(want));
+    for L1Ref { number, hash } in [stranger, misnumbered] {
+        let want = FinalityError::Untracked { number, hash };
+        assert_eq!(tree.finalize(L1Ref { number, hash }), Err(want));
+    }
     assert_eq!(tree.finalize(refs[9]), Ok(()), "up to the head itself");
     assert_eq!((tree.fin(), tree.head()), (refs[9], refs[9]));
 }
@@ -325,9 +294,9 @@ fn below_the_floor_only_what_a_context_may_name_is_kept() {
 #[test]
 fn l1_without_finality_fills_the_tree_and_then_the_pointer_waits() {
     let mut tree = tree();
-    let refs = extended(&mut tree, L1_TRACKED_HEADERS_MAX as u64);
+    let refs = extended(&mut tree, L1_TRACKED_HEADERS_MAX as u64 - 1);
     let next = chain(tree.head(), 1, 0);
-    let full = tree.extend(&next, u64::MAX).expect_err("full");
+    let full = tree.take(&next, u64::MAX, &BlockCount).expect_err("full");
     assert_eq!(
         full,
         MoveError::Full {
@@ -336,8 +305,11 @@ fn l1_without_finality_fills_the_tree_and_then_the_pointer_waits() {
     );
     assert!(!full.is_permanent());
     assert_eq!(reloaded(&tree), tree, "a full tree comes back");
-    tree.finalize(refs[0]).expect("an ancestor of the head");
-    assert!(tree.extend(&next, u64::MAX).is_ok(), "finality makes room");
+    tree.finalize(refs[CONTEXT_LAG as usize]).expect("tracked");
+    assert!(
+        tree.take(&next, u64::MAX, &BlockCount).is_ok(),
+        "finality makes room"
+    );
 }
 
 #[test]
@@ -374,8 +346,13 @@ fn corrupt_snapshots_are_refused_and_never_loop() {
         ("no head", |s| s.head.hash = B256::ZERO),
         ("head under another number", |s| s.head.number += 1),
         ("no floor", |s| s.fin.hash = B256::ZERO),
-        ("floor above the head", |s| {
-            std::mem::swap(&mut s.head, &mut s.fin)
+        ("headers too low for any context", |s| {
+            for block in [&mut s.head, &mut s.fin] {
+                block.number += CONTEXT_LAG + 9;
+            }
+            s.headers
+                .iter_mut()
+                .for_each(|h| h.number += if h.number > 102 { CONTEXT_LAG + 9 } else { 0 });
         }),
         ("a cycle", |s| {
             let (one, two) = (s.headers[0].hash, s.headers[1].hash);

@@ -1,19 +1,29 @@
 //! The tree of tracked headers, the pointer and the finalised floor.
 
-use crate::header::{HeaderError, TrackedHeader};
+use crate::{header::TrackedHeader, weight::Weight};
 use alloy_rlp::{BufMut, Decodable, Encodable};
 use cortado_types::{
     B256, Bytes, L1Ref,
     limits::{CONTEXT_LAG, L1_HEADERS_PER_MOVE_MAX, L1_TRACKED_HEADERS_MAX},
 };
 use std::collections::BTreeMap;
-use thiserror::Error;
 
-/// L1 headers above the finalised floor, and a few below it for contexts (R8a).
+mod error;
+pub use error::{FinalityError, MoveError};
+
+/// L1 headers around the finalised floor, those of all forks.
 ///
-/// - `head` and `fin` are tracked; `fin` is `head` or an ancestor of it.
-/// - Every tracked header above `fin` descends from it.
-/// - At most `L1_TRACKED_HEADERS_MAX` headers above `fin`, at most `CONTEXT_LAG` below.
+/// ```text
+///            ┌─ b102 ── b103                     fork, taken over when it is heavier
+///  99 ─ 100 ─┤
+///        fin └─ 101 ── 102 = head
+/// ```
+///
+/// - `head` and `fin` are tracked. `head` descends from `fin` or is it, until L1 finalises another
+///   fork; then any move to a descendant of `fin` is taken (R9).
+/// - Every tracked header but the lowest has its parent tracked.
+/// - Nothing is lower than `CONTEXT_LAG` below the lower of `fin` and `head`; at most
+///   `L1_TRACKED_HEADERS_MAX` headers in all.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tree {
     headers: BTreeMap<B256, TrackedHeader>,
@@ -21,116 +31,14 @@ pub struct Tree {
     fin: L1Ref,
 }
 
-/// Why a pointer move is refused.
-#[derive(Debug, Error, PartialEq, Eq)]
-pub enum MoveError {
-    /// A move carries at least one header.
-    #[error("pointer move carries no header")]
-    Empty,
-    /// More than one move may carry.
-    #[error(
-        "pointer move carries {count} headers, the limit is {}",
-        L1_HEADERS_PER_MOVE_MAX
-    )]
-    TooMany {
-        /// How many.
-        count: usize,
-    },
-    /// One of the headers cannot be read.
-    #[error("header {index} of the move: {source}")]
-    Header {
-        /// Its position in the move.
-        index: usize,
-        /// What is wrong with it.
-        source: HeaderError,
-    },
-    /// The first header's parent is not tracked (yet).
-    #[error("L1 block {parent} is not tracked")]
-    UnknownParent {
-        /// The missing block.
-        parent: B256,
-    },
-    /// A header does not follow the one before it.
-    #[error(
-        "L1 header {number} ({hash}) does not follow L1 header {parent_number} ({parent_hash})"
-    )]
-    Unlinked {
-        /// Number of the header.
-        number: u64,
-        /// Hash of the header.
-        hash: B256,
-        /// Number of the one before.
-        parent_number: u64,
-        /// Hash of the one before.
-        parent_hash: B256,
-    },
-    /// Its time is after the block's that carries it.
-    #[error("L1 header {number} has time {timestamp} s, the block that carries it {limit} s")]
-    Future {
-        /// Number of the header.
-        number: u64,
-        /// Its time, seconds.
-        timestamp: u64,
-        /// Latest time allowed, seconds.
-        limit: u64,
-    },
-    /// The new head does not descend from `L1*`.
-    #[error("L1 block {number} ({hash}) does not extend the head {head_number} ({head_hash})")]
-    NotExtension {
-        /// Number of the proposed head.
-        number: u64,
-        /// Hash of the proposed head.
-        hash: B256,
-        /// Number of `L1*`.
-        head_number: u64,
-        /// Hash of `L1*`.
-        head_hash: B256,
-    },
-    /// The L1 has gone too long without finality.
-    #[error(
-        "{count} L1 headers would be tracked above the finalised block, the limit is {}",
-        L1_TRACKED_HEADERS_MAX
-    )]
-    Full {
-        /// How many there would be.
-        count: usize,
-    },
-}
-
-impl MoveError {
-    /// Whether the same move can never become valid.
-    pub const fn is_permanent(&self) -> bool {
-        !matches!(
-            self,
-            Self::UnknownParent { .. }
-                | Self::NotExtension { .. }
-                | Self::Full { .. }
-                | Self::Future { .. }
-        )
-    }
-}
-
-/// Why `L1fin` does not move.
-#[derive(Debug, Error, PartialEq, Eq)]
-pub enum FinalityError {
-    /// Not above the present one.
-    #[error("L1 block {number} is not above the finalised block {fin}")]
-    NotAbove {
-        /// Number of the block.
-        number: u64,
-        /// Number of `L1fin`.
-        fin: u64,
-    },
-    /// Not on the chain of `L1*`, or under another number.
-    #[error("L1 block {number} ({hash}) is not an ancestor of the head {head}")]
-    NotAncestor {
-        /// Claimed number.
-        number: u64,
-        /// Its hash.
-        hash: B256,
-        /// Number of `L1*`.
-        head: u64,
-    },
+/// What came of a pointer move.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moved {
+    /// `L1*` is now this block.
+    To(L1Ref),
+    /// Its headers are tracked; the fork is not heavier yet. So forks that are longer than one move
+    /// are followed in steps.
+    Tracked,
 }
 
 impl Tree {
@@ -169,11 +77,6 @@ impl Tree {
         self.headers.is_empty()
     }
 
-    fn above_fin(&self) -> usize {
-        let above = |header: &&TrackedHeader| header.number > self.fin.number;
-        self.headers.values().filter(above).count()
-    }
-
     /// The tracked ancestor of `from` (or itself) at `number`.
     pub fn ancestor_at(&self, from: &B256, number: u64) -> Option<&TrackedHeader> {
         let mut at = self.headers.get(from)?;
@@ -189,12 +92,51 @@ impl Tree {
             .is_some_and(|header| header.hash == block.hash)
     }
 
-    /// R9, by extension: adds `headers`, oldest first, and moves `L1*` to the last. `latest` is the
-    /// latest L1 time allowed, seconds.
+    /// Whether `L1*` descends from `L1fin`; if not, L1 has finalised another fork.
+    pub fn is_head_on_final(&self) -> bool {
+        self.is_on_chain_of(&self.fin, &self.head.hash)
+    }
+
+    /// Weight of the fork that ends in `path`, headers that follow each other on a tracked one,
+    /// above `L1fin`; `None` if it does not descend from `L1fin`.
+    fn weight(&self, base: &B256, path: &[TrackedHeader], rule: &impl Weight) -> Option<u64> {
+        let mut weight = path.iter().map(|header| rule.of(header)).sum::<u64>();
+        let mut at = self.headers.get(base)?;
+        while at.number > self.fin.number {
+            weight = weight.saturating_add(rule.of(at));
+            at = self.headers.get(&at.parent)?;
+        }
+        (at.hash == self.fin.hash).then_some(weight)
+    }
+
+    /// R9: whether `L1*` would rather be at the end of `path`, headers that follow each other on a
+    /// tracked one: an extension, a heavier fork, or the only one that descends from `L1fin`. The
+    /// weight above `L1fin` if so, for comparing candidates.
+    pub fn prefers(&self, path: &[TrackedHeader], rule: &impl Weight) -> Option<u64> {
+        let base = path.first()?.parent;
+        let weight = self.weight(&base, path, rule)?;
+        let extends = self.is_on_chain_of(&self.head, &base)
+            || path[..path.len() - 1]
+                .iter()
+                .any(|header| header.hash == self.head.hash);
+        let is_heavier = || {
+            let own = self.weight(&self.head.hash, &[], rule);
+            own.is_none_or(|own| weight > own)
+        };
+        (extends || is_heavier()).then_some(weight)
+    }
+
+    /// R9: adds `headers`, oldest first, and moves `L1*` to the last one if [`Tree::prefers`] it.
+    /// `latest` is the latest L1 time allowed, seconds.
     ///
     /// # Errors
     /// [`MoveError`]; the tree is unchanged then.
-    pub fn extend(&mut self, headers: &[Bytes], latest: u64) -> Result<L1Ref, MoveError> {
+    pub fn take(
+        &mut self,
+        headers: &[Bytes],
+        latest: u64,
+        rule: &impl Weight,
+    ) -> Result<Moved, MoveError> {
         let count = headers.len();
         if count > L1_HEADERS_PER_MOVE_MAX {
             return Err(MoveError::TooMany { count });
@@ -205,15 +147,73 @@ impl Tree {
                 TrackedHeader::read(raw).map_err(|source| MoveError::Header { index, source })?,
             );
         }
+        self.check_links(&read, latest)?;
+        let (first, tip) = (read[0], read[count - 1].to_ref());
+        let base = first.parent;
+        let Some(weight) = self.weight(&base, &read, rule) else {
+            let L1Ref {
+                number: fin,
+                hash: fin_hash,
+            } = self.fin;
+            let TrackedHeader { number, hash, .. } = first;
+            return Err(MoveError::BelowFinal {
+                number,
+                hash,
+                fin,
+                fin_hash,
+            });
+        };
+        let moves = self.prefers(&read, rule).is_some();
+        let is_new = |header: &&TrackedHeader| !self.headers.contains_key(&header.hash);
+        let new = read.iter().filter(is_new).count();
+        if !moves && new == 0 {
+            return Err(MoveError::NotHeavier {
+                number: tip.number,
+                hash: tip.hash,
+                weight,
+                head_number: self.head.number,
+                head_hash: self.head.hash,
+                head_weight: self.weight(&self.head.hash, &[], rule).unwrap_or_default(),
+            });
+        }
+        let count = self.headers.len() + new;
+        if count > L1_TRACKED_HEADERS_MAX {
+            return Err(MoveError::Full { count });
+        }
+        let read = read.into_iter().map(|header| (header.hash, header));
+        self.headers.extend(read);
+        if !moves {
+            return Ok(Moved::Tracked);
+        }
+        self.head = tip;
+        self.forget();
+        Ok(Moved::To(tip))
+    }
+
+    /// Each header follows the one before, the first one a tracked one, and none is from the future.
+    fn check_links(&self, read: &[TrackedHeader], latest: u64) -> Result<(), MoveError> {
         let first = read.first().ok_or(MoveError::Empty)?;
-        let mut previous = *self
-            .headers
-            .get(&first.parent)
-            .ok_or(MoveError::UnknownParent {
-                parent: first.parent,
-            })?;
-        let base = previous.to_ref();
-        for header in &read {
+        let parent = first.parent;
+        let Some(tracked) = self.headers.get(&parent) else {
+            // Above L1fin every parent may still come; at or below it none will.
+            let L1Ref {
+                number: fin,
+                hash: fin_hash,
+            } = self.fin;
+            let TrackedHeader { number, hash, .. } = *first;
+            return Err(if number <= fin {
+                MoveError::BelowFinal {
+                    number,
+                    hash,
+                    fin,
+                    fin_hash,
+                }
+            } else {
+                MoveError::UnknownParent { parent }
+            });
+        };
+        let mut previous = *tracked;
+        for header in read {
             let follows = header.parent == previous.hash
                 && Some(header.number) == previous.number.checked_add(1)
                 && header.timestamp > previous.timestamp;
@@ -234,78 +234,54 @@ impl Tree {
             }
             previous = *header;
         }
-        // R9: the new head descends from L1*: it passes through it or starts at it.
-        let passes = base == self.head
-            || read[..count - 1]
-                .iter()
-                .any(|header| header.hash == self.head.hash);
-        if !passes {
-            return Err(MoveError::NotExtension {
-                number: previous.number,
-                hash: previous.hash,
-                head_number: self.head.number,
-                head_hash: self.head.hash,
-            });
-        }
-        let new = read
-            .iter()
-            .filter(|header| !self.headers.contains_key(&header.hash));
-        let count = self.above_fin() + new.count();
-        if count > L1_TRACKED_HEADERS_MAX {
-            return Err(MoveError::Full { count });
-        }
-        self.headers
-            .extend(read.into_iter().map(|header| (header.hash, header)));
-        self.head = previous.to_ref();
-        Ok(self.head)
+        Ok(())
     }
 
-    /// R10: raises `L1fin`, drops what does not descend from it but for the last `CONTEXT_LAG`
-    /// ancestors.
+    /// R10: raises `L1fin` to a tracked descendant of it, on the chain of `L1*` or not. Forgets what
+    /// is too low for a context to name; a fork that lost stays until then, for lane blocks that
+    /// were built on it (R8a).
     ///
     /// # Errors
     /// [`FinalityError`]; the tree is unchanged then.
     pub fn finalize(&mut self, block: L1Ref) -> Result<(), FinalityError> {
-        if block.number <= self.fin.number {
-            return Err(FinalityError::NotAbove {
-                number: block.number,
-                fin: self.fin.number,
+        let L1Ref { number, hash } = block;
+        let L1Ref {
+            number: fin,
+            hash: fin_hash,
+        } = self.fin;
+        if number <= fin {
+            return Err(FinalityError::NotAbove { number, fin });
+        }
+        if self
+            .get(&hash)
+            .is_none_or(|tracked| tracked.number != number)
+        {
+            return Err(FinalityError::Untracked { number, hash });
+        }
+        if !self.is_on_chain_of(&self.fin, &hash) {
+            return Err(FinalityError::NotDescendant {
+                number,
+                hash,
+                fin,
+                fin_hash,
             });
         }
-        if !self.is_on_chain_of(&block, &self.head.hash) {
-            return Err(FinalityError::NotAncestor {
-                number: block.number,
-                hash: block.hash,
-                head: self.head.number,
-            });
-        }
-        let mut kept = BTreeMap::new();
-        let mut at = block.hash;
-        for _ in 0..=CONTEXT_LAG {
-            let Some(header) = self.headers.get(&at) else {
-                break;
-            };
-            kept.insert(header.hash, *header);
-            at = header.parent;
-        }
-        // Children stand above their parents, so one pass by number finds all descendants.
-        let mut above: Vec<_> = self
-            .headers
-            .values()
-            .filter(|header| header.number > block.number)
-            .collect();
-        above.sort_by_key(|header| header.number);
-        for header in above {
-            let descends = kept
-                .get(&header.parent)
-                .is_some_and(|parent| parent.number >= block.number);
-            if descends {
-                kept.insert(header.hash, *header);
-            }
-        }
-        self.headers = kept;
         self.fin = block;
+        self.forget();
         Ok(())
+    }
+
+    fn forget(&mut self) {
+        let floor = self.floor();
+        self.headers.retain(|_, header| header.number >= floor);
+    }
+
+    /// Number below which nothing is tracked.
+    fn floor(&self) -> u64 {
+        self.fin
+            .number
+            .min(self.head.number)
+            .saturating_sub(CONTEXT_LAG)
     }
 }
 
@@ -354,6 +330,7 @@ impl Tree {
     /// Which of the type's invariants does not hold. What was stored may come back corrupt, and
     /// every walk to an ancestor ends only because numbers fall.
     fn broken_invariant(&self) -> Option<&'static str> {
+        let lowest = self.headers.values().map(|header| header.number).min();
         for header in self.headers.values() {
             let parent = self.headers.get(&header.parent);
             let falls = parent.is_none_or(|parent| {
@@ -363,25 +340,22 @@ impl Tree {
             if !falls {
                 return Some("an L1 header does not follow its parent");
             }
-            if parent.is_none() && header.number > self.fin.number {
-                return Some("an L1 header above the finalised block has no parent");
+            if parent.is_none() && Some(header.number) != lowest {
+                return Some("an L1 header above the lowest has no parent");
             }
         }
-        if self.headers.get(&self.head.hash).map(TrackedHeader::to_ref) != Some(self.head) {
-            return Some("the L1 head is not tracked");
+        for (block, what) in [
+            (self.head, "the L1 head is not tracked"),
+            (self.fin, "the finalised L1 block is not tracked"),
+        ] {
+            if self.get(&block.hash).map(TrackedHeader::to_ref) != Some(block) {
+                return Some(what);
+            }
         }
-        if !self.is_on_chain_of(&self.fin, &self.head.hash) {
-            return Some("the finalised L1 block is not an ancestor of the head");
+        if lowest.is_some_and(|lowest| lowest < self.floor()) {
+            return Some("an L1 header is lower than any context may be");
         }
-        let above = self.above_fin();
-        let roots = self
-            .headers
-            .values()
-            .filter(|h| h.number == self.fin.number);
-        if roots.count() != 1 {
-            return Some("two L1 headers stand at the height of the finalised one");
-        }
-        if above > L1_TRACKED_HEADERS_MAX || self.headers.len() - above > CONTEXT_LAG as usize + 1 {
+        if self.headers.len() > L1_TRACKED_HEADERS_MAX {
             return Some("more L1 headers than are ever tracked");
         }
         None

@@ -6,7 +6,7 @@ mod checks;
 mod mutate;
 
 use alloy_consensus::Header;
-use cortado_l1::{TrackedHeader, Tree};
+use cortado_l1::{BlockCount, TrackedHeader, Tree};
 use cortado_types::{B256, Bytes};
 
 const ROUNDS: usize = 8_000;
@@ -34,7 +34,7 @@ fn no_bytes_break_the_reading_of_stored_trees() {
     let one = alloy_rlp::encode(&tree);
     for _ in 0..6 {
         let head = tree.head();
-        tree.extend(&[raw(head.hash, head.number + 1)], u64::MAX)
+        tree.take(&[raw(head.hash, head.number + 1)], u64::MAX, &BlockCount)
             .expect("extends");
     }
     let fin = *tree.ancestor_at(&tree.head().hash, 103).expect("tracked");

@@ -149,7 +149,7 @@ fn an_l1_block_may_be_ahead_by_the_drift_and_its_own_second() {
 }
 
 #[test]
-fn the_floor_rises_with_a_certificate_to_an_ancestor_of_the_pointer() {
+fn the_floor_rises_with_a_certificate_to_a_tracked_block() {
     let mut world = World::new();
     let headers = world.l1(3);
     let refs: Vec<_> = headers
@@ -161,10 +161,9 @@ fn the_floor_rises_with_a_certificate_to_an_ancestor_of_the_pointer() {
         })
         .collect();
     let early = world.finality(refs[0]);
-    let want = FinalityError::NotAncestor {
+    let want = FinalityError::Untracked {
         number: ANCHOR + 1,
         hash: refs[0].hash,
-        head: ANCHOR,
     };
     assert_eq!(
         world.refuse_operation(at(0, 0), early),

@@ -1,6 +1,6 @@
 //! Which L1 blocks are known, which a quorum has seen, and what follows for the chain.
 
-use cortado_chain::{Seating, State};
+use cortado_chain::{FORK_RULE, Seating, State};
 use cortado_l1::{HeaderError, ReadError, TrackedHeader, read_seats};
 use cortado_types::{
     Address, B256, Bytes, L1Ref, Operation, PointerMove, QuorumCertificate, ReadSeats, Subject,
@@ -8,7 +8,7 @@ use cortado_types::{
     block::L1Finality,
     limits::{CONTEXT_LAG, L1_HEADERS_PER_MOVE_MAX, L1_TRACKED_HEADERS_MAX},
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 #[derive(Clone, Debug)]
 struct Seen {
@@ -21,9 +21,15 @@ struct Seen {
 const READS_MAX: usize = 2 * CONTEXT_LAG as usize;
 
 /// L1 headers above `L1fin` as this node and a quorum know them.
+///
+/// - At most `L1_TRACKED_HEADERS_MAX` headers and as many certificates of each kind; the ones that
+///   came first are forgotten first. What a flood displaces was told before the flood, and the
+///   watcher, which forgets in the same order, tells it again.
 #[derive(Debug, Default)]
 pub struct Witness {
     seen: BTreeMap<B256, Seen>,
+    /// Hashes in the order in which they came; also of headers that are gone since.
+    order: VecDeque<B256>,
     sights: BTreeMap<B256, QuorumCertificate>,
     finals: BTreeMap<B256, QuorumCertificate>,
     newest_final: Option<B256>,
@@ -50,14 +56,11 @@ impl Witness {
         if self.seen.insert(hash, Seen { header, raw }).is_some() {
             return Ok(None);
         }
-        if self.seen.len() > L1_TRACKED_HEADERS_MAX
-            && let Some(lowest) = self
-                .seen
-                .values()
-                .map(|seen| seen.header)
-                .min_by_key(|h| h.number)
+        self.order.push_back(hash);
+        while self.seen.len() > L1_TRACKED_HEADERS_MAX
+            && let Some(oldest) = self.order.pop_front()
         {
-            self.seen.remove(&lowest.hash);
+            self.seen.remove(&oldest);
         }
         Ok(Some(Subject {
             kind: SubjectKind::Sight,
@@ -136,54 +139,68 @@ impl Witness {
         (state.due != read.due).then(|| read.operation.clone())
     }
 
-    /// R9, by extension: to the highest certified descendant of `L1*` within reach.
+    /// R9: towards the heaviest fork that a quorum saw the end of, as far as one move reaches.
     fn pointer_move(&self, state: &State) -> Option<PointerMove> {
-        let head = state.l1.head();
-        let mut best: Option<(u64, PointerMove)> = None;
-        for (hash, sight) in &self.sights {
-            let Some(seen) = self.seen.get(hash) else {
+        let mut best: Option<(u64, u64, Vec<&Seen>)> = None;
+        for hash in self.sights.keys() {
+            let Some(path) = self.path(state, hash) else {
                 continue;
             };
-            let number = seen.header.number;
-            let reach = number.saturating_sub(head.number);
-            let better = best.as_ref().is_none_or(|(highest, _)| number > *highest);
-            if reach == 0 || reach > L1_HEADERS_PER_MOVE_MAX as u64 || !better {
+            let headers: Vec<_> = path.iter().map(|seen| seen.header).collect();
+            let Some(weight) = state.l1.prefers(&headers, &FORK_RULE) else {
                 continue;
-            }
-            if let Some(headers) = self.path(head.hash, seen, reach) {
-                let sight = sight.clone();
-                best = Some((
-                    number,
-                    PointerMove {
-                        headers,
-                        sight,
-                        mover: None,
-                    },
-                ));
+            };
+            let number = headers.last().map_or(0, |header| header.number);
+            let better = best
+                .as_ref()
+                .is_none_or(|(most, highest, _)| (weight, number) > (*most, *highest));
+            if better {
+                best = Some((weight, number, path));
             }
         }
-        best.map(|(_, moved)| moved)
+        let (_, _, mut path) = best?;
+        // A fork longer than a move is tracked in steps, each of which ends where a quorum saw it.
+        path.truncate(L1_HEADERS_PER_MOVE_MAX);
+        while let Some(last) = path.last() {
+            if let Some(sight) = self.sights.get(&last.header.hash) {
+                return Some(PointerMove {
+                    headers: path.iter().map(|seen| seen.raw.clone()).collect(),
+                    sight: sight.clone(),
+                    mover: None,
+                });
+            }
+            path.pop();
+        }
+        None
     }
 
-    /// The raw headers from above `base` up to `tip`, `reach` of them, oldest first.
-    fn path(&self, base: B256, tip: &Seen, reach: u64) -> Option<Vec<Bytes>> {
-        let mut headers = vec![tip.raw.clone()];
-        let mut at = tip;
-        for _ in 1..reach {
+    /// The headers from above the tracked tree up to `tip`, oldest first; the tip alone if it is
+    /// tracked. `None` if one between is missing.
+    fn path(&self, state: &State, tip: &B256) -> Option<Vec<&Seen>> {
+        let mut at = self.seen.get(tip)?;
+        let mut path = vec![at];
+        while state.l1.get(&at.header.parent).is_none() {
+            // The tree is reached at or above the floor, or not at all.
+            if at.header.number <= state.l1.fin().number {
+                return None;
+            }
             at = self.seen.get(&at.header.parent)?;
-            headers.push(at.raw.clone());
+            path.push(at);
         }
-        headers.reverse();
-        (at.header.parent == base).then_some(headers)
+        path.reverse();
+        Some(path)
     }
 
-    /// R10: the highest certified block that is tracked and above `L1fin`.
+    /// R10: the highest certified block that is tracked and descends from `L1fin`.
     fn finality(&self, state: &State) -> Option<L1Finality> {
         let (tracked, certificate) = self
             .finals
             .iter()
             .filter_map(|(hash, certificate)| Some((state.l1.get(hash)?, certificate)))
-            .filter(|(tracked, _)| tracked.number > state.l1.fin().number)
+            .filter(|(tracked, _)| {
+                let fin = state.l1.fin();
+                tracked.number > fin.number && state.l1.is_on_chain_of(&fin, &tracked.hash)
+            })
             .max_by_key(|(tracked, _)| tracked.number)?;
         Some(L1Finality {
             block: tracked.to_ref(),
@@ -193,12 +210,11 @@ impl Witness {
 
     /// Subjects this seat signed that the chain has not used yet; they are worth repeating.
     pub fn unused(&self, state: &State) -> Vec<Subject> {
-        let head = state.l1.head().number;
         let mut headers: Vec<_> = self
             .seen
             .values()
             .map(|seen| seen.header)
-            .filter(|header| header.number > head)
+            .filter(|header| state.l1.get(&header.hash).is_none())
             .collect();
         headers.sort_by_key(|header| header.number);
         headers.truncate(L1_HEADERS_PER_MOVE_MAX);
@@ -222,7 +238,16 @@ impl Witness {
         let fin = state.l1.fin();
         self.seen.retain(|_, seen| seen.header.number > fin.number);
         let seen = &self.seen;
-        self.sights.retain(|hash, _| seen.contains_key(hash));
+        self.order.retain(|hash| seen.contains_key(hash));
+        // A quorum may be ahead of this node's L1 node: what is not seen yet is kept.
+        let is_used = |hash: &B256| {
+            let known = state.l1.get(hash);
+            known.is_some_and(|known| known.number <= fin.number)
+        };
+        self.sights.retain(|hash, _| !is_used(hash));
+        if self.sights.len() > L1_TRACKED_HEADERS_MAX {
+            self.sights.retain(|hash, _| seen.contains_key(hash));
+        }
         self.reads.retain(|number, _| *number > state.read_at);
         self.finals.retain(|hash, _| {
             *hash != fin.hash

@@ -4,97 +4,125 @@ use super::*;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
-/// All headers ever taken, the head and the floor.
+/// All headers ever taken, the head, the floor, and below what nothing is tracked any more.
 struct Model {
     all: BTreeMap<B256, TrackedHeader>,
     head: L1Ref,
     fin: L1Ref,
+    lowest: u64,
 }
 
 impl Model {
+    /// Ancestors that are tracked, the block itself first.
     fn ancestors(&self, from: L1Ref) -> Vec<L1Ref> {
         let mut chain = Vec::new();
         let mut at = self.all.get(&from.hash);
-        while let Some(header) = at {
+        while let Some(header) = at.filter(|header| header.number >= self.lowest) {
             chain.push(header.to_ref());
             at = self.all.get(&header.parent);
         }
         chain
     }
 
-    /// What the tree must still know: the floor's descendants and a few of its ancestors.
-    fn tracked(&self) -> Vec<B256> {
-        let below = self.fin.number.saturating_sub(CONTEXT_LAG);
-        let floor = self.ancestors(self.fin);
-        self.all
-            .values()
-            .filter(|header| {
-                let descends = self.ancestors(header.to_ref()).contains(&self.fin);
-                descends || floor.contains(&header.to_ref()) && header.number >= below
-            })
-            .map(|header| header.hash)
-            .collect()
+    fn forget(&mut self) {
+        let floor = self.fin.number.min(self.head.number);
+        self.lowest = self.lowest.max(floor.saturating_sub(CONTEXT_LAG));
+    }
+
+    /// R9 in its words.
+    fn take(&mut self, base: L1Ref, new: &[TrackedHeader]) -> bool {
+        let mut line = self.ancestors(base);
+        if !line.contains(&self.fin) {
+            return false;
+        }
+        line.splice(0..0, new.iter().rev().map(TrackedHeader::to_ref));
+        let tip = line[0];
+        let own = self.ancestors(self.head);
+        let extends = line[1..].contains(&self.head);
+        let off_final = !own.contains(&self.fin);
+        // Every block weighs one, so the heavier of two forks is the one with the greater number.
+        let heavier = tip.number > self.head.number;
+        let moves = extends || off_final || heavier;
+        let fresh = new
+            .iter()
+            .any(|header| !self.all.contains_key(&header.hash));
+        if moves || fresh {
+            self.all
+                .extend(new.iter().map(|header| (header.hash, *header)));
+        }
+        if moves {
+            self.head = tip;
+            self.forget();
+        }
+        moves || fresh
     }
 }
 
 #[derive(Clone, Debug)]
 enum Step {
-    /// Headers from an ancestor `back` below the head, `up` blocks up.
-    Move { back: u64, up: u64, salt: u8 },
-    /// The floor to the block `down` below the head.
-    Finalize { down: u64 },
+    /// `up` headers on the `from`-th of all headers, counted from the newest number.
+    Move { from: usize, up: u64, salt: u8 },
+    /// The floor to the `from`-th of all headers.
+    Finalize { from: usize },
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
-        4 => (0u64..4, 1u64..9, prop::sample::select(vec![0u8, 0, 0, 1]))
-            .prop_map(|(back, up, salt)| Step::Move { back, up, salt }),
-        1 => (0u64..12).prop_map(|down| Step::Finalize { down }),
+        6 => (0usize..12, 1u64..9, 0u8..3).prop_map(|(from, up, salt)| Step::Move { from, up, salt }),
+        1 => (0usize..30).prop_map(|from| Step::Finalize { from }),
     ];
-    prop::collection::vec(step, 1..40)
+    prop::collection::vec(step, 1..50)
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..Default::default() })]
 
     #[test]
-    fn tree_and_model_track_the_same_headers(steps in steps()) {
+    fn tree_and_model_track_the_same_headers_of_all_forks(steps in steps()) {
         let mut tree = tree();
         let anchor = *tree.get(&tree.head().hash).expect("tracked");
-        let mut model =
-            Model { all: BTreeMap::from([(anchor.hash, anchor)]), head: tree.head(), fin: tree.fin() };
+        let mut model = Model {
+            all: BTreeMap::from([(anchor.hash, anchor)]),
+            head: tree.head(),
+            fin: tree.fin(),
+            lowest: anchor.number,
+        };
         for step in steps {
-            let chain_of_head = model.ancestors(model.head);
+            let mut known: Vec<_> = model.all.values().map(|header| (header.number, header.hash)).collect();
+            known.sort_unstable();
+            let nth = |from: usize| {
+                let (number, hash) = known[known.len() - 1 - from.min(known.len() - 1)];
+                L1Ref { number, hash }
+            };
             match step {
-                Step::Move { back, up, salt } => {
-                    let back = (back as usize).min(chain_of_head.len() - 1);
-                    let base = chain_of_head[back];
+                Step::Move { from, up, salt } => {
+                    let base = nth(from);
                     let headers = chain(base, up, salt);
                     let new: Vec<_> = headers.iter().map(read).collect();
-                    let through = back == 0
-                        || new[..new.len() - 1].iter().any(|header| header.to_ref() == model.head);
-                    let held = tree.get(&base.hash).is_some();
-                    let moved = tree.extend(&headers, u64::MAX);
-                    prop_assert_eq!(moved.is_ok(), through && held);
-                    if moved.is_ok() {
-                        model.head = new.last().expect("at least one").to_ref();
-                        model.all.extend(new.into_iter().map(|header| (header.hash, header)));
+                    let before = tree.clone();
+                    let taken = tree.take(&headers, u64::MAX, &BlockCount);
+                    prop_assert_eq!(taken.is_ok(), model.take(base, &new), "{:?}", taken);
+                    match taken {
+                        Ok(Moved::To(head)) => prop_assert_eq!(head, tree.head()),
+                        Ok(Moved::Tracked) => prop_assert_eq!(before.head(), tree.head()),
+                        Err(_) => prop_assert_eq!(&before, &tree),
                     }
                 }
-                Step::Finalize { down } => {
-                    let down = (down as usize).min(chain_of_head.len() - 1);
-                    let block = chain_of_head[down];
-                    let rises = block.number > model.fin.number;
+                Step::Finalize { from } => {
+                    let block = nth(from);
+                    let rises = block.number > model.fin.number
+                        && model.ancestors(block).contains(&model.fin);
                     prop_assert_eq!(tree.finalize(block).is_ok(), rises);
                     if rises {
                         model.fin = block;
+                        model.forget();
                     }
                 }
             }
             prop_assert_eq!((tree.head(), tree.fin()), (model.head, model.fin));
-            let want = model.tracked();
-            prop_assert_eq!(tree.len(), want.len());
-            prop_assert!(want.iter().all(|hash| tree.get(hash).is_some()));
+            model.all.retain(|_, header| header.number >= model.lowest);
+            prop_assert_eq!(tree.len(), model.all.len());
+            prop_assert!(model.all.keys().all(|hash| tree.get(hash).is_some()));
             let bytes = alloy_rlp::encode(&tree);
             prop_assert_eq!(&Tree::decode(&mut &bytes[..]).expect("our own bytes"), &tree);
         }

@@ -111,7 +111,7 @@ fn finality_is_offered_when_the_block_is_tracked_and_above_the_present_one() {
         witness.operations(&state).is_empty(),
         "the pointer has not passed it"
     );
-    state.l1.extend(&chain[..2], u64::MAX).unwrap();
+    state.l1.take(&chain[..2], u64::MAX, &FORK_RULE).unwrap();
     let operations = witness.operations(&state);
     let [Operation::FinalizeL1(finality)] = &operations[..] else {
         panic!("{operations:?}")
@@ -126,7 +126,7 @@ fn finality_is_offered_when_the_block_is_tracked_and_above_the_present_one() {
 fn what_the_chain_has_used_is_not_repeated_and_not_kept() {
     let (mut witness, mut state, chain) = three();
     assert_eq!(witness.unused(&state).len(), 3);
-    state.l1.extend(&chain[..2], u64::MAX).unwrap();
+    state.l1.take(&chain[..2], u64::MAX, &FORK_RULE).unwrap();
     assert_eq!(witness.unused(&state), vec![sight(&chain[2])]);
     let fin = state.l1.head();
     state.l1.finalize(fin).unwrap();
@@ -171,7 +171,7 @@ fn a_read_is_offered_when_its_block_is_final_though_the_l1_node_is_always_ahead(
         chain.push(header);
         reads.push(read);
     }
-    state.l1.extend(&chain, u64::MAX).unwrap();
+    state.l1.take(&chain, u64::MAX, &FORK_RULE).unwrap();
     assert!(
         witness.operations(&state).is_empty(),
         "nothing of it is final"
@@ -208,4 +208,104 @@ fn reads_are_bounded_and_the_oldest_go_first() {
         witness.reads.first_key_value().map(|(number, _)| *number),
         Some(READS_MAX as u64)
     );
+}
+
+fn moved(witness: &Witness, state: &State) -> Option<Vec<Bytes>> {
+    let operation = witness.operations(state).into_iter().next()?;
+    let Operation::MovePointer(moved) = operation else {
+        return None;
+    };
+    Some(moved.headers)
+}
+
+/// `count` headers on `parent`, seen and certified from `from` on.
+fn fork(witness: &mut Witness, parent: (u64, B256), count: u64, extra: u8) -> Vec<Bytes> {
+    let (mut number, mut hash_of_parent) = parent;
+    let mut fork = vec![];
+    for _ in 0..count {
+        number += 1;
+        let next = raw(number, hash_of_parent, extra);
+        hash_of_parent = hash(&next);
+        witness.header(next.clone()).unwrap();
+        witness.certify(sight(&next), certificate());
+        fork.push(next);
+    }
+    fork
+}
+
+#[test]
+fn the_pointer_is_offered_the_heavier_fork_and_not_one_of_the_same_weight() {
+    let (mut witness, mut state, chain) = three();
+    let anchor = state.anchor();
+    state.l1.take(&chain, u64::MAX, &FORK_RULE).unwrap();
+    let other = fork(&mut witness, (anchor.number, anchor.hash), 3, 1);
+    assert_eq!(moved(&witness, &state), None, "three blocks against three");
+    let next = fork(&mut witness, (13, hash(&other[2])), 1, 1);
+    assert_eq!(moved(&witness, &state), Some([other, next].concat()));
+}
+
+#[test]
+fn a_fork_longer_than_a_move_is_offered_in_steps() {
+    let mut witness = Witness::default();
+    let mut state = state(&raw(10, B256::ZERO, 0));
+    let anchor = state.anchor();
+    let chain = fork(&mut witness, (anchor.number, anchor.hash), 100, 0);
+    for part in chain.chunks(L1_HEADERS_PER_MOVE_MAX) {
+        assert_eq!(moved(&witness, &state).as_deref(), Some(part));
+        state.l1.take(part, u64::MAX, &FORK_RULE).unwrap();
+    }
+    let other = fork(&mut witness, (anchor.number, anchor.hash), 101, 1);
+    for part in other.chunks(L1_HEADERS_PER_MOVE_MAX) {
+        assert_eq!(moved(&witness, &state).as_deref(), Some(part));
+        state.l1.take(part, u64::MAX, &FORK_RULE).unwrap();
+    }
+    assert_eq!(state.l1.head().hash, hash(&other[100]));
+    assert_eq!(moved(&witness, &state), None);
+}
+
+#[test]
+fn when_l1_finalised_another_fork_the_pointer_is_offered_its_tip_though_it_is_tracked() {
+    let (mut witness, mut state, chain) = three();
+    let anchor = state.anchor();
+    state.l1.take(&chain, u64::MAX, &FORK_RULE).unwrap();
+    let other = fork(&mut witness, (anchor.number, anchor.hash), 2, 1);
+    state.l1.take(&other, u64::MAX, &FORK_RULE).unwrap();
+    let fin = L1Ref {
+        number: 11,
+        hash: hash(&other[0]),
+    };
+    let subject = witness.l1_final(fin.hash).unwrap();
+    witness.certify(subject, certificate());
+    let operations = witness.operations(&state);
+    let [Operation::FinalizeL1(finality)] = &operations[..] else {
+        panic!("{operations:?}")
+    };
+    state.l1.finalize(finality.block).unwrap();
+    assert_eq!(moved(&witness, &state), Some(other[1..].to_vec()));
+}
+
+#[test]
+fn a_flood_of_headers_is_bounded_and_what_comes_after_it_is_offered() {
+    let (mut witness, state, _) = three();
+    for number in 0..2 * L1_TRACKED_HEADERS_MAX as u64 {
+        let parent = B256::from(cortado_types::U256::from(number));
+        witness.header(raw(11 + number, parent, 7)).unwrap();
+    }
+    assert_eq!(witness.seen.len(), L1_TRACKED_HEADERS_MAX);
+    assert!(witness.order.len() <= L1_TRACKED_HEADERS_MAX);
+    let anchor = state.anchor();
+    let honest = fork(&mut witness, (anchor.number, anchor.hash), 1, 0);
+    assert_eq!(moved(&witness, &state), Some(honest));
+}
+
+#[test]
+fn a_certificate_that_comes_before_its_header_is_kept_for_it() {
+    let mut witness = Witness::default();
+    let state = state(&raw(10, B256::ZERO, 0));
+    let next = raw(11, state.anchor().hash, 0);
+    witness.certify(sight(&next), certificate());
+    witness.finalize(&state);
+    assert_eq!(moved(&witness, &state), None, "this node has not seen it");
+    witness.header(next.clone()).unwrap();
+    assert_eq!(moved(&witness, &state), Some(vec![next]));
 }
