@@ -13,12 +13,14 @@
 //!  │ pointer move    │      └──────────────┘          included transactions whose reference is on F
 //!  └────────┬────────┘                                dropped  the others, each with its reason
 //!           └──▶ Fork::follow (headers)
+//!                Fork::set_entries ◀── entries_of (L1 header, receipts)
 //! ```
 //!
 //! What is missing is never guessed: an L1 block that the view does not hold yields [`NotYet`], and
 //! the same call succeeds when it is there.
 
 mod fork;
+mod inbox;
 mod lane;
 mod reference;
 
@@ -27,6 +29,7 @@ mod tests;
 
 pub use cortado_types::REFERENCE_ADDRESS;
 pub use fork::{Entry, Fork, ForkError};
+pub use inbox::{InboxError, Queued, RECEIPT_GAS_PER_BYTE, entries_of, needs_receipts};
 pub use lane::{
     Cursor, Derived, DropReason, Dropped, L2Input, NotYet, Params, derive_lane, lanes_of,
 };

@@ -3,6 +3,7 @@
 //! ```text
 //!   JSON-RPC of each endpoint ─▶ scout ─▶ latest, finalized; every hash recomputed ─▶ endpoints
 //!   the endpoint in use: parents, registry ─▶ walker ─▶ headers, what is final, seats ─▶ Observation
+//!   JSON-RPC: receipts of a block ─▶ queue ─▶ what it queued for a rollup, under the header's root
 //!   beacon: head events (wake), duties (lookahead), spec (checked against genesis)
 //! ```
 //!
@@ -19,6 +20,7 @@ mod error;
 mod http;
 mod lookahead;
 mod nodes;
+mod queue;
 mod registry;
 mod rpc;
 mod safe;
@@ -31,6 +33,7 @@ mod watcher;
 pub use beacon::{Beacon, BeaconTime, Duty};
 pub use config::{L1_ENDPOINTS_MAX, L1NodeConfig, RpcUrls, RpcUrlsError};
 pub use error::L1Error;
+pub use nodes::L1Nodes;
 pub use rpc::{L1Rpc, VerifiedHeader};
 pub use safe::SafeWatch;
 pub use watcher::Watcher;

@@ -34,8 +34,8 @@ use cortado_derive::{Cursor, Ethereum, Fork, Params, derive_lane};
 use cortado_evm::{ChainSpec, ChainStore, ExecutedBlock};
 use cortado_l1::TrackedHeader;
 use cortado_types::{
-    B256, Genesis as ChainGenesis, Height, L1Ref, LaneBody, Namespace, Operation, SignedLaneHeader,
-    TimestampMs,
+    Address, B256, Genesis as ChainGenesis, Height, L1Ref, LaneBody, Namespace, Operation,
+    SignedLaneHeader, TimestampMs,
 };
 use pending::Layer;
 use progress::{Progress, Status};
@@ -52,6 +52,9 @@ pub struct RollupSpec {
     pub genesis: Genesis,
     /// Derivation parameters.
     pub params: Params,
+    /// The contract on L1 whose queue it imports; none if it takes no L1→L2 calls. All of its nodes
+    /// must name the same one, like its genesis.
+    pub inbox: Option<Address>,
 }
 
 /// Why a transaction of a finalised lane block has no effect.

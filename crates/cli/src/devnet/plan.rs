@@ -388,6 +388,7 @@ pub fn make_chain(
         let listen = ports.take(9_700 + proposer as u16)?;
         let mut rollups = Vec::new();
         for namespace in shape.namespaces_of(proposer) {
+            let inbox = l1_state.contracts.inboxes.get(&namespace).copied();
             let genesis = layout.dir.join(format!("rollup-{namespace}.genesis.json"));
             let text =
                 serde_json::to_string_pretty(&rollup_genesis(shape, namespace, &l1_state.anchor))?;
@@ -395,6 +396,7 @@ pub fn make_chain(
             rollups.push(ProposedRollup {
                 namespace,
                 genesis: genesis.clone(),
+                inbox,
             });
             let offset = (namespace.get() - FIRST_NAMESPACE) as u16;
             nodes.push(RollupNodeConfig {
@@ -406,6 +408,7 @@ pub fn make_chain(
                     data_dir: layout.data(&format!("rollup-{namespace}")),
                     listen: ports.take(9_545 + offset)?,
                     proposer: format!("ws://{listen}"),
+                    inbox,
                 },
                 l1: Some(l1.clone()),
             });

@@ -93,6 +93,9 @@ pub struct Rollup {
     pub rpc: String,
     /// JSON-RPC over WebSocket.
     pub ws: String,
+    /// Its inbox on L1, which takes deposits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub inbox: Option<Address>,
     /// Its process, if it has one of its own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pid: Option<u32>,
@@ -174,6 +177,7 @@ impl Summary {
                         namespace: config.rollup.namespace.get(),
                         rpc: format!("http://{}", config.rollup.listen),
                         ws: format!("ws://{}", config.rollup.listen),
+                        inbox: config.rollup.inbox,
                         pid,
                     });
                 }

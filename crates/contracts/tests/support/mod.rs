@@ -240,6 +240,7 @@ fn config() -> DeployConfig {
             genesis_fork_version: [0; 4].into(),
         },
         restaking: None,
+        inboxes: Vec::new(),
         light_client: None,
     }
 }

@@ -1,5 +1,6 @@
 //! What can go wrong with an L1 node.
 
+use cortado_derive::InboxError;
 use cortado_types::{Address, B256};
 use thiserror::Error;
 
@@ -65,6 +66,12 @@ pub enum L1Error {
         want: String,
         /// What came.
         got: String,
+    },
+    /// No endpoint is of use now.
+    #[error("no L1 endpoint is of use: {said}")]
+    NoEndpoint {
+        /// What each is left for.
+        said: String,
     },
     /// A block that the node named itself, or the parent of one, and does not have.
     #[error("the L1 node does not have block {block}, which it named")]
@@ -150,6 +157,17 @@ pub enum L1Error {
         /// What is missing.
         reason: String,
     },
+    /// What the block queued for a rollup cannot be told from its receipts.
+    #[error(transparent)]
+    Queue(#[from] InboxError),
+    /// The node does not have what was asked for: it is behind, or has dropped it.
+    #[error("the L1 node has no receipts of block {number} ({hash})")]
+    NoReceipts {
+        /// The block's number.
+        number: u64,
+        /// Its hash.
+        hash: B256,
+    },
     /// The beacon counts time otherwise than the genesis.
     #[error("beacon has {what} {got}, the genesis says {want}")]
     Spec {
@@ -165,16 +183,17 @@ pub enum L1Error {
 impl L1Error {
     /// Whether the node said something that cannot be true.
     pub const fn is_lie(&self) -> bool {
-        matches!(
-            self,
+        match self {
             Self::Hash { .. }
-                | Self::Other { .. }
-                | Self::Link { .. }
-                | Self::TwoAnswers { .. }
-                | Self::HeadBelowFinal { .. }
-                | Self::NoPath { .. }
-                | Self::Future { .. }
-        )
+            | Self::Other { .. }
+            | Self::Link { .. }
+            | Self::TwoAnswers { .. }
+            | Self::HeadBelowFinal { .. }
+            | Self::NoPath { .. }
+            | Self::Future { .. } => true,
+            Self::Queue(error) => error.is_lie(),
+            _ => false,
+        }
     }
 
     /// Whether the node follows another chain than ours.

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 /// Time for a whole answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
-/// Bytes of an answer: a block's transaction hashes at the largest gas limit are under 1 MiB, a
-/// beacon's duties for an epoch under 64 KiB.
-const ANSWER_BYTES_MAX: usize = 4 << 20;
+/// Bytes of an answer, if nothing else is said: a block's transaction hashes at the largest gas limit
+/// are under 1 MiB, a beacon's duties for an epoch under 64 KiB.
+pub(super) const ANSWER_BYTES_MAX: usize = 4 << 20;
 
 /// One server.
 #[derive(Clone)]
@@ -88,22 +88,24 @@ impl Http {
         }
     }
 
-    /// `POST` of JSON to the URL as it was given.
+    /// `POST` of JSON to the URL as it was given; reads up to `limit` bytes of the answer.
     pub(super) async fn post(
         &self,
         method: &str,
         body: &serde_json::Value,
+        limit: usize,
     ) -> Result<Vec<u8>, L1Error> {
         let mut url = self.base.clone();
         let path = url.path().trim_end_matches('/').to_owned();
         url.set_path(&path);
-        self.exchange(method, true, self.client.post(url).json(body))
-            .await
+        let request = self.client.post(url).json(body);
+        self.exchange((method, limit), true, request).await
     }
 
     /// `GET` of a path below the URL.
     pub(super) async fn get(&self, path: &str) -> Result<Vec<u8>, L1Error> {
-        self.exchange(path, false, self.request(path)?).await
+        let what = (path, ANSWER_BYTES_MAX);
+        self.exchange(what, false, self.request(path)?).await
     }
 
     /// Opens a stream below the URL; only its head has to come in time.
@@ -129,14 +131,14 @@ impl Http {
 
     async fn exchange(
         &self,
-        method: &str,
+        (method, limit): (&str, usize),
         is_rpc: bool,
         request: reqwest::RequestBuilder,
     ) -> Result<Vec<u8>, L1Error> {
         let answer = async {
             let response = request.send().await.map_err(|error| self.failed(error))?;
             let status = response.status();
-            let bytes = self.read(method, response).await?;
+            let bytes = self.read(method, limit, response).await?;
             // JSON-RPC servers put errors into the body, whatever the status.
             let speaks = is_rpc && bytes.first() == Some(&b'{');
             if status.is_success() || speaks {
@@ -155,8 +157,12 @@ impl Http {
             .map_err(|_| self.transport(format!("no answer to {method} in time")))?
     }
 
-    async fn read(&self, method: &str, response: Response) -> Result<Vec<u8>, L1Error> {
-        let limit = ANSWER_BYTES_MAX;
+    async fn read(
+        &self,
+        method: &str,
+        limit: usize,
+        response: Response,
+    ) -> Result<Vec<u8>, L1Error> {
         http::read(response, limit)
             .await
             .map_err(|error| match error {

@@ -9,6 +9,7 @@ use super::{
 use crate::clock;
 use cortado_client::api::{L1EndpointState, L1EndpointView};
 use cortado_types::{B256, L1Config, L1Ref};
+use futures::future::BoxFuture;
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -49,13 +50,13 @@ struct Inner {
     news: Notify,
 }
 
-/// The endpoints, and the tasks that ask them; these end when it is dropped.
-pub(super) struct Nodes {
+/// The endpoints of a node, and the tasks that ask them; these end when it is dropped.
+pub struct L1Nodes {
     inner: Arc<Inner>,
     scouts: Vec<JoinHandle<()>>,
 }
 
-impl Drop for Nodes {
+impl Drop for L1Nodes {
     fn drop(&mut self) {
         for scout in &self.scouts {
             scout.abort();
@@ -63,13 +64,42 @@ impl Drop for Nodes {
     }
 }
 
-impl Nodes {
-    /// Begins to ask the endpoints of an L1 like `config`. Whoever notifies `wake` makes it ask the
-    /// one in use at once.
+impl L1Nodes {
+    /// Begins to ask the endpoints of an L1 like `config`.
     ///
     /// # Errors
     /// If a URL is none.
-    pub(super) fn start(
+    pub fn start(urls: &RpcUrls, config: &L1Config) -> Result<Self, L1Error> {
+        Self::start_woken(urls, config, Arc::new(Notify::new()))
+    }
+
+    /// Asks the endpoint in use, and the next one if that fails or lies, until one answers well. What
+    /// `ask` reads has to be addressed by hash: the next one may be on another fork.
+    ///
+    /// # Errors
+    /// [`L1Error::NoEndpoint`] if none is left.
+    pub async fn ask<T>(
+        &self,
+        ask: impl for<'a> Fn(&'a L1Rpc) -> BoxFuture<'a, Result<T, L1Error>>,
+    ) -> Result<T, L1Error> {
+        while let Some((at, _)) = self.chosen() {
+            match ask(self.rpc(at)).await {
+                Ok(answer) => {
+                    self.served(at);
+                    return Ok(answer);
+                }
+                Err(error) => self.leave(at, error),
+            }
+        }
+        let said = self.error().unwrap_or_else(|| "not asked yet".to_owned());
+        Err(L1Error::NoEndpoint { said })
+    }
+
+    /// As [`L1Nodes::start`]; whoever notifies `wake` makes it ask the one in use at once.
+    ///
+    /// # Errors
+    /// If a URL is none.
+    pub(super) fn start_woken(
         urls: &RpcUrls,
         config: &L1Config,
         wake: Arc<Notify>,
@@ -187,6 +217,21 @@ impl Nodes {
             }
         };
         (0..self.inner.rpcs.len()).map(view).collect()
+    }
+
+    /// Why endpoints are left, in words.
+    pub(super) fn error(&self) -> Option<String> {
+        let views = self.views();
+        let several = views.len() > 1;
+        let said = views.into_iter().filter_map(|one| {
+            let error = one.error?;
+            Some(if several {
+                format!("{}: {error}", one.url)
+            } else {
+                error
+            })
+        });
+        Some(said.collect::<Vec<_>>().join("; ")).filter(|text| !text.is_empty())
     }
 
     /// Who lags behind whom, in words.

@@ -1,9 +1,9 @@
 //! Which L1 block is safe, for the rollup node's tag.
 
-use super::{config::RpcUrls, error::L1Error, nodes::Nodes};
+use super::{config::RpcUrls, error::L1Error, nodes::L1Nodes};
 use cortado_types::{L1Config, L1Ref};
-use std::{sync::Arc, time::Duration};
-use tokio::{sync::Notify, task::JoinHandle};
+use std::time::Duration;
+use tokio::task::JoinHandle;
 
 /// How often the safe block is looked at; it moves once in an L1 epoch.
 const POLL: Duration = Duration::from_secs(1);
@@ -22,7 +22,7 @@ impl SafeWatch {
         config: &L1Config,
         tell: impl Fn(L1Ref) -> F + Send + Sync + 'static,
     ) -> Result<Self, L1Error> {
-        let nodes = Nodes::start(urls, config, Arc::new(Notify::new()))?;
+        let nodes = L1Nodes::start(urls, config)?;
         Ok(Self(tokio::spawn(async move {
             loop {
                 if let Some(block) = safe(&nodes).await {
@@ -42,7 +42,7 @@ impl Drop for SafeWatch {
 
 /// The safe block of the first endpoint that names one, unless another one that answers has
 /// another block in its place.
-async fn safe(nodes: &Nodes) -> Option<L1Ref> {
+async fn safe(nodes: &L1Nodes) -> Option<L1Ref> {
     while let Some((at, _)) = nodes.chosen() {
         match nodes.rpc(at).tagged("safe").await {
             Ok(found) => {

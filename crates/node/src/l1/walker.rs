@@ -3,7 +3,7 @@
 use super::{
     endpoints::{POLL_MS, STANDBY_MS},
     error::L1Error,
-    nodes::{Nodes, Said},
+    nodes::{L1Nodes, Said},
     rpc::VerifiedHeader,
     told::{Known, Told},
     waits::Waits,
@@ -22,7 +22,7 @@ use tracing::info;
 
 /// Goes from what is known to the heads of the endpoints.
 pub(super) struct Walker {
-    nodes: Nodes,
+    nodes: L1Nodes,
     registry: Address,
     tip: watch::Receiver<Arc<Tip>>,
     observations: mpsc::Sender<Observation>,
@@ -58,7 +58,7 @@ enum Stepped {
 impl Walker {
     /// A walker that was told nothing yet.
     pub(super) fn new(
-        nodes: Nodes,
+        nodes: L1Nodes,
         config: &L1Config,
         tip: watch::Receiver<Arc<Tip>>,
         observations: mpsc::Sender<Observation>,
@@ -113,18 +113,7 @@ impl Walker {
         let endpoints = self.nodes.views();
         let error = match chosen {
             Some(_) => None,
-            None => {
-                let several = endpoints.len() > 1;
-                let said = endpoints.iter().filter_map(|one| {
-                    let error = one.error.as_ref()?;
-                    Some(if several {
-                        format!("{}: {error}", one.url)
-                    } else {
-                        error.clone()
-                    })
-                });
-                Some(said.collect::<Vec<_>>().join("; ")).filter(|text| !text.is_empty())
-            }
+            None => self.nodes.error(),
         };
         let mut waits = self.nodes.lags();
         waits.extend(self.waits.words());

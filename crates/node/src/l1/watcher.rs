@@ -5,7 +5,7 @@ use super::{
     config::L1NodeConfig,
     error::L1Error,
     lookahead::{Duties, listen},
-    nodes::Nodes,
+    nodes::L1Nodes,
     walker::Walker,
 };
 use crate::reader::Tip;
@@ -41,7 +41,7 @@ impl Watcher {
     ) -> Result<Self, L1Error> {
         let beacon = node.beacon.as_deref().map(Beacon::new).transpose()?;
         let wake = Arc::new(Notify::new());
-        let nodes = Nodes::start(&node.rpc, config, wake.clone())?;
+        let nodes = L1Nodes::start_woken(&node.rpc, config, wake.clone())?;
         let (status, status_receiver) = watch::channel(L1NodeStatus::default());
         let (lookahead, lookahead_receiver) = watch::channel(Vec::new());
         let status = Arc::new(status);
