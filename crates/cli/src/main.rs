@@ -4,12 +4,17 @@ mod config;
 mod contracts;
 mod deposit;
 mod devnet;
+mod finality;
 mod genesis;
 mod keys;
+mod l1;
 mod logs;
 mod lottery;
 mod parts;
+mod reference;
 mod relay;
+mod rpc;
+mod running;
 mod service;
 mod shutdown;
 mod stake;
@@ -39,8 +44,8 @@ enum Command {
     Proposer(ServiceArgs),
     /// Run a rollup node.
     Rollup(ServiceArgs),
-    /// Run the embedded L1.
-    L1(ServiceArgs),
+    /// Run the embedded L1, or bend one that runs.
+    L1(l1::L1Args),
     /// Make and show key files.
     Keys(keys::KeysArgs),
     /// Make and check genesis files.
@@ -53,8 +58,10 @@ enum Command {
     Stake(stake::StakeArgs),
     /// Keep the light client on L1 up to date.
     Relay(ServiceArgs),
-    /// Show where a node stands.
+    /// Show where a node and its rollups stand.
     Status(status::StatusArgs),
+    /// Print the access list that makes a transaction depend on one L1 block.
+    Reference(reference::ReferenceArgs),
     /// Draw, check and explain the lottery that assigns bundles of namespaces.
     Lottery(lottery::Args),
 }
@@ -73,7 +80,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Node(args) => service::run::<Attester>(args)?,
         Command::Proposer(args) => service::run::<Proposer>(args)?,
         Command::Rollup(args) => service::run::<RollupNode>(args)?,
-        Command::L1(args) => service::run::<parts::L1>(args)?,
+        Command::L1(args) => l1::run(args)?,
         Command::Keys(args) => keys::run(args)?,
         Command::Genesis(args) => genesis::run(args)?,
         Command::Contracts(args) => contracts::run(args)?,
@@ -81,6 +88,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Stake(args) => stake::run(args)?,
         Command::Relay(args) => service::run::<relay::RelayService>(args)?,
         Command::Status(args) => status::run(&args)?,
+        Command::Reference(args) => reference::run(&args)?,
         Command::Lottery(args) => return lottery::run(args),
     }
     Ok(ExitCode::SUCCESS)

@@ -31,10 +31,11 @@ mod timeline;
 #[cfg(test)]
 mod tests;
 
+pub use cortado_types::REFERENCE_ADDRESS;
 pub use fork::{Entry, Fork, ForkError};
 pub use inbox::{InboxError, Queued, RECEIPT_GAS_PER_BYTE, entries_of, needs_receipts};
 pub use lane::{
     Cursor, Derived, DropReason, Dropped, L2Input, NotYet, Params, derive_lane, lanes_of,
 };
-pub use reference::{Ethereum, NoReferences, REFERENCE_ADDRESS, References};
+pub use reference::{Ethereum, NoReferences, References};
 pub use timeline::{Advance, Lane, Timeline, pointer_headers};

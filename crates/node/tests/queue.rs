@@ -115,7 +115,7 @@ impl Ethereum {
         let number = self.deposit(&self.sender(1).await, 0, 7).await;
         let rpc = L1Rpc::new(&self.rpc()).unwrap();
         let header = rpc.by_number(number).await.unwrap().unwrap();
-        let entries = rpc.queue(&header.raw, self.inboxes[0]).await.unwrap();
+        let entries = rpc.read_queue(&header.raw, self.inboxes[0]).await.unwrap();
         (header, entries)
     }
 }
@@ -154,7 +154,7 @@ async fn deposits_are_read_block_by_block_and_none_twice() {
         let header = rpc.by_number(number).await.unwrap().unwrap();
         let mut indices = Vec::new();
         for (inbox, amounts) in ethereum.inboxes.into_iter().zip(&mut amounts) {
-            let entries = rpc.queue(&header.raw, inbox).await.unwrap();
+            let entries = rpc.read_queue(&header.raw, inbox).await.unwrap();
             for entry in &entries {
                 assert_eq!(entry.block, header.block);
                 assert_eq!(entry.gas, 21_000);
@@ -184,9 +184,15 @@ async fn block_that_the_bloom_rules_out_costs_no_question() {
     .await;
     let (header, entries) = ethereum.block().await;
     let rpc = L1Rpc::new(&front.url()).unwrap();
-    let other = rpc.queue(&header.raw, ethereum.inboxes[1]).await.unwrap();
+    let other = rpc
+        .read_queue(&header.raw, ethereum.inboxes[1])
+        .await
+        .unwrap();
     assert_eq!((other, asked.load(Ordering::Relaxed)), (vec![], 0));
-    let own = rpc.queue(&header.raw, ethereum.inboxes[0]).await.unwrap();
+    let own = rpc
+        .read_queue(&header.raw, ethereum.inboxes[0])
+        .await
+        .unwrap();
     assert_eq!((own, asked.load(Ordering::Relaxed)), (entries, 1));
 }
 
@@ -235,7 +241,7 @@ async fn every_lie_about_receipts_is_told_from_the_truth() {
         })
         .await;
         let rpc = L1Rpc::new(&front.url()).unwrap();
-        let error = rpc.queue(&header.raw, ethereum.inboxes[0]).await;
+        let error = rpc.read_queue(&header.raw, ethereum.inboxes[0]).await;
         let error = error.expect_err(what);
         assert!(error.is_lie(), "{what}: {error}");
         let want = L1Ref {
@@ -265,12 +271,12 @@ async fn node_without_the_block_and_answers_that_are_none_are_named() {
     for (answer, part) in cases {
         let front = Front::start(ethereum.rpc(), move |_, result| *result = answer.clone()).await;
         let rpc = L1Rpc::new(&front.url()).unwrap();
-        let error = rpc.queue(&header.raw, ethereum.inboxes[0]).await;
+        let error = rpc.read_queue(&header.raw, ethereum.inboxes[0]).await;
         let error = error.expect_err(part);
         assert!(error.to_string().contains(part), "{error}");
         assert!(!error.is_lie(), "{error}");
     }
     let rpc = L1Rpc::new(&ethereum.rpc()).unwrap();
-    let error = rpc.queue(&[0xc0], ethereum.inboxes[0]).await;
+    let error = rpc.read_queue(&[0xc0], ethereum.inboxes[0]).await;
     assert!(matches!(error, Err(L1Error::Queue(InboxError::Header(_)))));
 }

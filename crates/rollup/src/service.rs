@@ -167,6 +167,15 @@ pub fn rollup_spec(
     Ok(spec_of(namespace, genesis, inbox))
 }
 
+/// What a rollup's directory holds. Its inbox is in it: with another one the same lane blocks are
+/// another chain.
+fn kind_of(namespace: Namespace, inbox: Option<Address>) -> String {
+    match inbox {
+        Some(inbox) => format!("rollup-{namespace}-{inbox}"),
+        None => format!("rollup-{namespace}"),
+    }
+}
+
 /// The constants of a rollup with this genesis and inbox.
 pub fn spec_of(namespace: Namespace, genesis: Genesis, inbox: Option<Address>) -> RollupSpec {
     let mut chain = ChainSpec::rollup(namespace.get());
@@ -242,7 +251,7 @@ pub async fn start_rollup<
         .and_then(|entry| entry.reserve_holder)
         .ok_or(ServiceError::NoHolder { namespace })?;
     let spec = rollup_spec(namespace, &config.genesis, config.inbox)?;
-    let dir = DataDir::open(&config.data_dir, &format!("rollup-{namespace}"))?;
+    let dir = DataDir::open(&config.data_dir, &kind_of(namespace, config.inbox))?;
     let engine = Engine::open(dir.path(), spec, chain, genesis_hash(chain)?)?;
     let (node, follower) = backend::start(engine, proposer, source, preconfs, sink);
     let counters = Arc::new(Counters::default());
@@ -313,7 +322,7 @@ pub async fn start_proposer<F: FinalisedSource, Q: QueueSource, L: LaneSink>(
         let spec = rollup_spec(rollup.namespace, &rollup.genesis, rollup.inbox)?;
         let own = DataDir::open(
             &dir.path().join(format!("rollup-{}", rollup.namespace)),
-            &format!("rollup-{}", rollup.namespace),
+            &kind_of(rollup.namespace, rollup.inbox),
         )?;
         engines.push(Engine::open(own.path(), spec, chain, block)?);
         dirs.push(own);

@@ -14,10 +14,10 @@ use anyhow::{Context, Result, bail};
 use cortado_contracts::Addresses;
 use cortado_devl1::{Config as L1Node, Prefunded};
 use cortado_node::{
-    attester::{AttesterConfig, L1NodeConfig, PeerConfig, SeatConfig},
+    attester::{AttesterConfig, PeerConfig, SeatConfig},
     home::write_atomically,
     keys::{self, ProposerKeys, Secret},
-    l1::VerifiedHeader,
+    l1::{L1NodeConfig, VerifiedHeader},
     proposer::ProposerNodeConfig,
     rollup::RollupNodeConfig,
     slashing::SlashingConfig,
@@ -421,6 +421,7 @@ pub fn make_chain(
             allow_private_peers: true,
             worker_threads: 2,
             peers: peers.clone(),
+            l1: Some(l1.clone()),
             gateway: ProposerConfig {
                 rollups,
                 data_dir: layout.data(&format!("{name}-gateway")),
@@ -438,7 +439,7 @@ pub fn make_chain(
     let relay = RelayConfig {
         genesis: layout.genesis(),
         nodes: attesters,
-        rpc: l1.rpc.clone(),
+        rpc: l1.rpc.first().to_owned(),
         contracts: layout.contracts(),
         key: layout.account("relayer"),
         data_dir: layout.data("relay"),

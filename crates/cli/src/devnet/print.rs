@@ -54,6 +54,11 @@ pub fn banner(summary: &Summary, layout: &Layout) {
             rollup.rpc
         );
         println!("  cortado status {}", attester.api);
+        let dir = layout.dir.display();
+        println!("  cortado reference --data-dir {dir}");
+        if summary.processes.iter().any(|part| part.name == "l1") {
+            println!("  cortado l1 reorg --depth 3 --data-dir {dir}");
+        }
         println!(
             "  cortado deposit --data-dir {} --namespace {} --to {} --wei 1000000000",
             layout.dir.display(),

@@ -23,6 +23,16 @@ pub struct VerifiedHeader {
     pub raw: Bytes,
 }
 
+impl VerifiedHeader {
+    /// Its parent.
+    pub(super) fn parent_ref(&self) -> L1Ref {
+        L1Ref {
+            number: self.block.number.saturating_sub(1),
+            hash: self.parent,
+        }
+    }
+}
+
 /// An L1 node's JSON-RPC.
 #[derive(Debug)]
 pub struct L1Rpc {
@@ -78,6 +88,16 @@ impl L1Rpc {
             http: Http::new(url)?,
             id: AtomicU64::new(1),
         })
+    }
+
+    /// Scheme, host and port of its URL: what may be shown of it.
+    pub fn shown(&self) -> String {
+        self.http.shown()
+    }
+
+    /// That it did not answer in time.
+    pub(super) fn late(&self) -> L1Error {
+        self.http.transport("no answer in time")
     }
 
     /// EIP-155 id of its chain.
@@ -189,7 +209,7 @@ impl L1Rpc {
         };
         let answer: Answer<'_> = serde_json::from_slice(&bytes).map_err(malformed)?;
         if let Some(Refusal { code, message }) = answer.error {
-            let (method, message) = (method.to_owned(), excerpt(&message));
+            let (method, message) = (method.to_owned(), self.http.redact(&message));
             return Err(L1Error::Refused {
                 method,
                 code,
