@@ -2,6 +2,7 @@
 
 mod config;
 mod contracts;
+mod deposit;
 mod devnet;
 mod finality;
 mod genesis;
@@ -51,6 +52,8 @@ enum Command {
     Genesis(genesis::GenesisArgs),
     /// Deploy the contracts on L1.
     Contracts(contracts::ContractsArgs),
+    /// Deposit ether from L1 into a rollup.
+    Deposit(deposit::DepositArgs),
     /// Hold seats by stake on L1.
     Stake(stake::StakeArgs),
     /// Keep the light client on L1 up to date.
@@ -81,6 +84,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Keys(args) => keys::run(args)?,
         Command::Genesis(args) => genesis::run(args)?,
         Command::Contracts(args) => contracts::run(args)?,
+        Command::Deposit(args) => deposit::run(args)?,
         Command::Stake(args) => stake::run(args)?,
         Command::Relay(args) => service::run::<relay::RelayService>(args)?,
         Command::Status(args) => status::run(&args)?,

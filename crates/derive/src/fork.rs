@@ -2,7 +2,7 @@
 
 use crate::lane::{Cursor, NotYet};
 use cortado_l1::{HeaderError, TrackedHeader};
-use cortado_types::{B256, Block, Bytes, L1Ref, Operation, limits::REF_MAX};
+use cortado_types::{B256, Bytes, L1Ref, limits::REF_MAX};
 use std::collections::BTreeMap;
 use thiserror::Error;
 
@@ -140,29 +140,6 @@ impl Fork {
         self.headers.retain(|_, header| header.number >= floor);
         self.entries
             .retain(|hash, _| self.headers.contains_key(hash));
-    }
-
-    /// Follows the pointer of a finalised block: adds the headers that its move carries and makes
-    /// the last of them the tip. For a node that takes the chain's own `L1*` as its fork.
-    ///
-    /// # Errors
-    /// If a header is malformed or does not link, which a finalised block's never does.
-    pub fn follow(&mut self, block: &Block) -> Result<(), ForkError> {
-        for operation in &block.operations {
-            let Operation::MovePointer(moved) = operation else {
-                continue;
-            };
-            let mut tip = None;
-            for raw in &moved.headers {
-                let header = TrackedHeader::read(raw)?;
-                self.insert(header)?;
-                tip = Some(header.hash);
-            }
-            if let Some(tip) = tip {
-                self.set_tip(tip)?;
-            }
-        }
-        Ok(())
     }
 
     /// Says which entries an L1 block queued.

@@ -12,9 +12,12 @@
 //!  │ lanes ──────────┼────▶ │ header, body │ ──F──▶   imports  L1→L2 entries up to the context
 //!  │ pointer move    │      └──────────────┘          included transactions whose reference is on F
 //!  └────────┬────────┘                                dropped  the others, each with its reason
-//!           └──▶ Fork::follow (headers)
+//!           └──▶ F changes: Timeline goes back to the first lane block that can tell, and on again
 //!                Fork::set_entries ◀── entries_of (L1 header, receipts)
 //! ```
+//!
+//! [`derive_lane`] is the rule, a function of one lane block; [`Timeline`] keeps a namespace derived
+//! while the chain's pointer changes forks.
 //!
 //! What is missing is never guessed: an L1 block that the view does not hold yields [`NotYet`], and
 //! the same call succeeds when it is there.
@@ -23,6 +26,7 @@ mod fork;
 mod inbox;
 mod lane;
 mod reference;
+mod timeline;
 
 #[cfg(test)]
 mod tests;
@@ -34,3 +38,4 @@ pub use lane::{
     Cursor, Derived, DropReason, Dropped, L2Input, NotYet, Params, derive_lane, lanes_of,
 };
 pub use reference::{Ethereum, NoReferences, References};
+pub use timeline::{Advance, Lane, Timeline, pointer_headers};

@@ -7,3 +7,4 @@ mod model;
 mod random;
 mod scenario;
 mod stories;
+mod timeline;

@@ -19,6 +19,7 @@
 
 mod header;
 mod registry;
+pub mod sync;
 pub mod testing;
 mod tree;
 mod weight;

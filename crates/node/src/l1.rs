@@ -34,6 +34,7 @@ pub use beacon::{Beacon, BeaconTime, Duty};
 pub use config::{L1_ENDPOINTS_MAX, L1NodeConfig, RpcUrls, RpcUrlsError};
 pub use error::L1Error;
 pub use nodes::L1Nodes;
+pub use queue::L1Queues;
 pub use rpc::{L1Rpc, VerifiedHeader};
 pub use safe::SafeWatch;
 pub use watcher::Watcher;

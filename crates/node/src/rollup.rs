@@ -2,7 +2,7 @@
 
 use crate::{
     attester::{StartError, load_genesis},
-    l1::{L1NodeConfig, SafeWatch},
+    l1::{L1NodeConfig, L1Queues, SafeWatch},
 };
 use cortado_client::{Client, ClientError, Follow};
 use cortado_rollup::{
@@ -27,7 +27,8 @@ pub struct RollupNodeConfig {
     pub attesters: Vec<String>,
     /// The rollup.
     pub rollup: RollupConfig,
-    /// An L1 node for the tag `safe`; without one `safe` stands where `finalized` does.
+    /// An L1 node, for what was queued in the rollup's inbox and for the tag `safe`. A rollup without
+    /// an inbox does without: `safe` then stands where `finalized` does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub l1: Option<L1NodeConfig>,
 }
@@ -41,7 +42,7 @@ pub enum RollupError {
     /// A URL of an attester is none.
     #[error("attesters: {0}")]
     Attesters(#[from] ClientError),
-    /// The L1 node's URL is none.
+    /// The L1 node's URL is none, or there is none though the rollup has an inbox.
     #[error("l1: {0}")]
     L1(#[from] crate::l1::L1Error),
     /// The rollup.
@@ -140,10 +141,11 @@ impl RollupNode {
         let genesis = load_genesis(&config.genesis)?;
         let client = Client::new(&genesis, &config.attesters)?;
         let rollup = &config.rollup;
+        let queues = L1Queues::start(config.l1.as_ref(), &genesis.l1, rollup.inbox)?;
         let running = start_rollup(
             rollup,
             &genesis,
-            HttpSource::new(client),
+            (HttpSource::new(client), queues),
             ProposerStream::new(&rollup.proposer, rollup.namespace),
             ProposerClient::new(&rollup.proposer, rollup.namespace),
         )
@@ -154,7 +156,7 @@ impl RollupNode {
                 let rollup = running.follower.l1_safe();
                 let watch = SafeWatch::start(&node.rpc, &genesis.l1, move |block| {
                     let rollup = rollup.clone();
-                    async move { rollup.set(block.number).await }
+                    async move { rollup.set(block).await }
                 });
                 Some(watch?)
             }

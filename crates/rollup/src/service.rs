@@ -8,7 +8,7 @@ use crate::{
         Gateway, GatewayConfig, GatewayError,
         actor::{self, GatewayHandle, RunningGateway, clock_now},
     },
-    source::{FinalisedSource, LaneSink, PreconfSource, TransactionSink},
+    source::{FinalisedSource, LaneSink, PreconfSource, QueueSource, TransactionSink},
     wire,
 };
 use alloy_genesis::Genesis;
@@ -167,6 +167,15 @@ pub fn rollup_spec(
     Ok(spec_of(namespace, genesis, inbox))
 }
 
+/// What a rollup's directory holds. Its inbox is in it: with another one the same lane blocks are
+/// another chain.
+fn kind_of(namespace: Namespace, inbox: Option<Address>) -> String {
+    match inbox {
+        Some(inbox) => format!("rollup-{namespace}-{inbox}"),
+        None => format!("rollup-{namespace}"),
+    }
+}
+
 /// The constants of a rollup with this genesis and inbox.
 pub fn spec_of(namespace: Namespace, genesis: Genesis, inbox: Option<Address>) -> RollupSpec {
     let mut chain = ChainSpec::rollup(namespace.get());
@@ -222,10 +231,15 @@ impl<T> RunningRollup<T> {
 ///
 /// # Errors
 /// [`ServiceError`].
-pub async fn start_rollup<F: FinalisedSource, P: PreconfSource, T: TransactionSink>(
+pub async fn start_rollup<
+    F: FinalisedSource,
+    Q: QueueSource,
+    P: PreconfSource,
+    T: TransactionSink,
+>(
     config: &RollupConfig,
     chain: &ChainGenesis,
-    source: F,
+    source: (F, Q),
     preconfs: P,
     sink: T,
 ) -> Result<RunningRollup<T>, ServiceError> {
@@ -237,7 +251,7 @@ pub async fn start_rollup<F: FinalisedSource, P: PreconfSource, T: TransactionSi
         .and_then(|entry| entry.reserve_holder)
         .ok_or(ServiceError::NoHolder { namespace })?;
     let spec = rollup_spec(namespace, &config.genesis, config.inbox)?;
-    let dir = DataDir::open(&config.data_dir, &format!("rollup-{namespace}"))?;
+    let dir = DataDir::open(&config.data_dir, &kind_of(namespace, config.inbox))?;
     let engine = Engine::open(dir.path(), spec, chain, genesis_hash(chain)?)?;
     let (node, follower) = backend::start(engine, proposer, source, preconfs, sink);
     let counters = Arc::new(Counters::default());
@@ -290,11 +304,11 @@ impl RunningProposer {
 ///
 /// # Errors
 /// [`ServiceError`].
-pub async fn start_proposer<F: FinalisedSource, L: LaneSink>(
+pub async fn start_proposer<F: FinalisedSource, Q: QueueSource, L: LaneSink>(
     config: &ProposerConfig,
     chain: &ChainGenesis,
     key: SigningKey,
-    source: F,
+    (source, queues): (F, Q),
     sink: L,
 ) -> Result<RunningProposer, ServiceError> {
     let (lane_ms, slot_ms) = (config.lane_ms, chain.slot_ms);
@@ -308,7 +322,7 @@ pub async fn start_proposer<F: FinalisedSource, L: LaneSink>(
         let spec = rollup_spec(rollup.namespace, &rollup.genesis, rollup.inbox)?;
         let own = DataDir::open(
             &dir.path().join(format!("rollup-{}", rollup.namespace)),
-            &format!("rollup-{}", rollup.namespace),
+            &kind_of(rollup.namespace, rollup.inbox),
         )?;
         engines.push(Engine::open(own.path(), spec, chain, block)?);
         dirs.push(own);
@@ -336,7 +350,7 @@ pub async fn start_proposer<F: FinalisedSource, L: LaneSink>(
         None,
     )?;
     dirs.insert(0, dir);
-    let (handle, gateway) = actor::start(gateway, source, sink);
+    let (handle, gateway) = actor::start(gateway, source, queues, sink);
     let counters = Arc::new(Counters::default());
     let addr = config.listen;
     let server = wire::serve(addr, handle.clone(), counters.clone())

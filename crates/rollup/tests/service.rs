@@ -11,7 +11,7 @@ use cortado_rollup::{
         ProposedRollup, ProposerConfig, RollupConfig, RunningProposer, RunningRollup,
         start_proposer, start_rollup,
     },
-    source::{Finalised, FinalisedSource, LaneSink, Promises, SealedLane, SourceError},
+    source::{Finalised, FinalisedSource, LaneSink, NoQueue, Promises, SealedLane, SourceError},
     wire::{ProposerClient, ProposerStream},
 };
 use cortado_types::{Address, B256, Height, Namespace, TimestampMs};
@@ -128,7 +128,7 @@ async fn proposer(net: &Net, dir: &Path, listen: SocketAddr) -> RunningProposer 
         &config,
         &genesis,
         chain::proposer(),
-        net.clone(),
+        (net.clone(), NoQueue),
         net.clone(),
     )
     .await
@@ -148,7 +148,7 @@ async fn rollup(net: &Net, dir: &Path, proposer: SocketAddr) -> RunningRollup<Pr
     let genesis = net.chain.lock().expect("no panic").genesis.clone();
     let stream = ProposerStream::new(url.clone(), ROLLUP);
     let sink = ProposerClient::new(url, ROLLUP);
-    start_rollup(&config, &genesis, net.clone(), stream, sink)
+    start_rollup(&config, &genesis, (net.clone(), NoQueue), stream, sink)
         .await
         .expect("starts")
 }

@@ -421,6 +421,7 @@ pub fn make_chain(
             allow_private_peers: true,
             worker_threads: 2,
             peers: peers.clone(),
+            l1: Some(l1.clone()),
             gateway: ProposerConfig {
                 rollups,
                 data_dir: layout.data(&format!("{name}-gateway")),

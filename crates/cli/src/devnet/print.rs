@@ -60,6 +60,12 @@ pub fn banner(summary: &Summary, layout: &Layout) {
             println!("  cortado l1 reorg --depth 3 --data-dir {dir}");
         }
         println!(
+            "  cortado deposit --data-dir {} --namespace {} --to {} --wei 1000000000",
+            layout.dir.display(),
+            rollup.namespace,
+            to.address
+        );
+        println!(
             "  cortado stake status --rpc {} --contracts {}",
             summary.l1.rpc,
             summary.contracts.display()

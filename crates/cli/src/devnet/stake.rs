@@ -106,8 +106,8 @@ pub fn write_keys(layout: &Layout, shape: &Shape) -> Result<()> {
             reporter_key(shape.seed, index),
         )?;
     }
-    if let Some(first) = accounts::accounts(shape.seed).into_iter().next() {
-        save("account-0", first)?;
+    for (index, key) in accounts::accounts(shape.seed).into_iter().enumerate() {
+        save(&format!("account-{index}"), key)?;
     }
     save("deployer", deployer_key(shape.seed))?;
     save("relayer", relayer_key(shape.seed))?;

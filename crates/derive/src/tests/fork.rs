@@ -2,12 +2,7 @@
 
 use super::scenario::*;
 use crate::*;
-use alloy_consensus::Header;
-use cortado_l1::TrackedHeader;
-use cortado_types::{
-    B256, Block, Bytes, L1Ref, Operation, PointerMove, QuorumCertificate, SeatBitmap,
-    bls::SignatureBytes, limits::REF_MAX,
-};
+use cortado_types::{L1Ref, limits::REF_MAX};
 
 //  o ── a ── b ── c
 //       └── B ── C
@@ -95,70 +90,6 @@ fn ancestry_holds_on_and_off_the_fork() {
     assert_eq!(fork.highest_common(&at("C", 3)), Some(at("a", 1)));
     assert_eq!(fork.highest_common(&at("b", 2)), Some(at("b", 2)));
     assert_eq!(fork.highest_common(&at("z", 5)), None);
-}
-
-#[test]
-fn a_fork_follows_the_pointer_of_finalised_blocks() {
-    let raw = |parent: B256, number: u64| -> Bytes {
-        alloy_rlp::encode(Header {
-            parent_hash: parent,
-            number,
-            ..Header::default()
-        })
-        .into()
-    };
-    let anchor = TrackedHeader::read(&raw(B256::ZERO, 7)).expect("a header");
-    let one = raw(anchor.hash, 8);
-    let two = raw(TrackedHeader::read(&one).expect("a header").hash, 9);
-    let moved = PointerMove {
-        headers: vec![one, two.clone()],
-        sight: QuorumCertificate {
-            signers: SeatBitmap::default(),
-            signature: SignatureBytes::ZERO,
-        },
-        mover: None,
-    };
-    let mut finalised: Block = bare_block();
-    finalised.operations = vec![Operation::MovePointer(moved)];
-    let mut fork = Fork::new(anchor);
-    fork.follow(&finalised).expect("linked");
-    assert_eq!(
-        fork.tip(),
-        TrackedHeader::read(&two).expect("a header").to_ref()
-    );
-    assert!(
-        Fork::new(block("o", 7, "n")).follow(&finalised).is_err(),
-        "of another chain"
-    );
-}
-
-/// A block of which only the operations matter.
-fn bare_block() -> Block {
-    use cortado_types::{ChainId, Header, Height, L1Head, Slot, Term, TimestampMs, View};
-    let header = Header {
-        version: 1,
-        chain_id: ChainId::new(1),
-        term: Term::ZERO,
-        view: View::ZERO,
-        parent_view: View::ZERO,
-        height: Height::ZERO,
-        parent: B256::ZERO,
-        slot: Slot::ZERO,
-        timestamp: TimestampMs::ZERO,
-        l1_head: L1Head::default(),
-        l1_fin: L1Ref::default(),
-        lanes_root: B256::ZERO,
-        operations_root: B256::ZERO,
-        state_root: B256::ZERO,
-        history_root: B256::ZERO,
-        seats_hash: B256::ZERO,
-        next_seats_hash: B256::ZERO,
-    };
-    Block {
-        header,
-        lanes: vec![],
-        operations: vec![],
-    }
 }
 
 #[test]

@@ -58,6 +58,7 @@ impl Scenario {
 }
 
 /// References of transactions that are names: `-` has none, `b+c` has two.
+#[derive(Clone, Copy)]
 pub(super) struct Names;
 
 impl References for Names {
@@ -167,7 +168,7 @@ pub(super) fn derive(scenario: &Scenario) -> Vec<String> {
     lines
 }
 
-fn line(input: &L2Input, count: usize) -> String {
+pub(super) fn line(input: &L2Input, count: usize) -> String {
     let imports = input
         .imports
         .iter()

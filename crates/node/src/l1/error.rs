@@ -160,6 +160,12 @@ pub enum L1Error {
     /// What the block queued for a rollup cannot be told from its receipts.
     #[error(transparent)]
     Queue(#[from] InboxError),
+    /// A rollup imports from L1 and no L1 node is named.
+    #[error("the rollup imports what is queued in {inbox} on L1, and no `l1` node is configured")]
+    NoNode {
+        /// The rollup's inbox.
+        inbox: Address,
+    },
     /// The node does not have what was asked for: it is behind, or has dropped it.
     #[error("the L1 node has no receipts of block {number} ({hash})")]
     NoReceipts {

@@ -2,13 +2,14 @@
 //!
 //! Nothing here has to be believed: the receipts have the root that the header names.
 
-use super::{error::L1Error, rpc::L1Rpc};
+use super::{config::L1NodeConfig, error::L1Error, nodes::L1Nodes, rpc::L1Rpc};
 use alloy_consensus::{Eip658Value, Receipt, ReceiptWithBloom};
 use alloy_primitives::{Bloom, Log, LogData, U8, U64};
 use alloy_rlp::Encodable;
 use cortado_derive::{Entry, InboxError, entries_of};
 use cortado_l1::full_header;
-use cortado_types::{Address, B256, Bytes, keccak256};
+use cortado_rollup::source::{QueueSource, SourceError};
+use cortado_types::{Address, B256, Bytes, L1Config, keccak256};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -60,6 +61,47 @@ impl RpcReceipt {
     }
 }
 
+/// What L1 blocks queued for rollups, read through endpoints of which any will do.
+pub struct L1Queues(Option<L1Nodes>);
+
+impl L1Queues {
+    /// Reads from the endpoints of `node`; nothing is read for a rollup without an inbox.
+    ///
+    /// # Errors
+    /// If a URL is none, or there is none though there is an inbox.
+    pub fn start(
+        node: Option<&L1NodeConfig>,
+        config: &L1Config,
+        inbox: Option<Address>,
+    ) -> Result<Self, L1Error> {
+        let Some(inbox) = inbox else {
+            return Ok(Self(None));
+        };
+        let node = node.ok_or(L1Error::NoNode { inbox })?;
+        Ok(Self(Some(L1Nodes::start(&node.rpc, config)?)))
+    }
+}
+
+impl QueueSource for L1Queues {
+    async fn queue(&self, header: &Bytes, inbox: Address) -> Result<Vec<Entry>, SourceError> {
+        let lost = |error: L1Error| SourceError(error.to_string());
+        let Some(nodes) = &self.0 else {
+            return Err(SourceError(format!("no L1 node to read {inbox} from")));
+        };
+        let read = nodes.ask(|rpc| {
+            let header = header.clone();
+            Box::pin(async move {
+                match rpc.read_queue(&header, inbox).await {
+                    // Of a fork that it does not follow: no fault of the endpoint's.
+                    Err(missing @ L1Error::NoReceipts { .. }) => Ok(Err(missing)),
+                    other => other.map(Ok),
+                }
+            })
+        });
+        read.await.map_err(lost)?.map_err(lost)
+    }
+}
+
 impl L1Rpc {
     /// The calls that the block with this header (RLP) queued in `inbox`, in order. The node is asked
     /// only if the header's bloom leaves it open.
@@ -67,7 +109,11 @@ impl L1Rpc {
     /// # Errors
     /// [`L1Error`] if it is no header, or the node does not answer well; [`L1Error::is_lie`] if what it
     /// answers are not the block's receipts.
-    pub async fn queue(&self, raw_header: &[u8], inbox: Address) -> Result<Vec<Entry>, L1Error> {
+    pub async fn read_queue(
+        &self,
+        raw_header: &[u8],
+        inbox: Address,
+    ) -> Result<Vec<Entry>, L1Error> {
         let header = full_header(raw_header).map_err(InboxError::from)?;
         if !cortado_derive::needs_receipts(raw_header, inbox).map_err(InboxError::from)? {
             return Ok(Vec::new());
