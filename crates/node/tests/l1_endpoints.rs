@@ -371,8 +371,14 @@ async fn no_block_is_told_final_beside_one_that_was() {
         sheet.finalize(106);
     });
     let wait = watch.waits("held back").await;
-    let own = format!("this node told {} as final", ours.at(104).hash);
-    assert!(wait.contains(&own) && wait.contains("block 104"), "{wait}");
+    let (one, other) = (ours.at(104).hash, theirs.at(104).hash);
+    let words = format!(
+        "block 104 held back: {} says {other}",
+        watch.papers[0].shown()
+    );
+    assert!(wait.contains(&words), "{wait}");
+    let own = format!("this node told {one} as final");
+    assert!(wait.contains(&own), "{wait}");
     watch.tells(&theirs, 101).await;
     watch.nothing_more().await;
 }
