@@ -63,6 +63,13 @@ pub struct AccountArgs {
     /// Key file of the account that sends (`cortado keys account`).
     #[arg(long, value_name = "FILE")]
     pub key: PathBuf,
+    #[command(flatten)]
+    patience: Patience,
+}
+
+/// How a transaction is brought into the L1.
+#[derive(Args)]
+pub struct Patience {
     /// Blocks on top of a transaction's before it counts.
     #[arg(long, default_value_t = 2)]
     confirmations: u64,
@@ -77,8 +84,9 @@ pub struct AccountArgs {
     poll_ms: u64,
 }
 
-impl AccountArgs {
-    fn settings(&self) -> SenderSettings {
+impl Patience {
+    /// As a sender has it.
+    pub fn settings(&self) -> SenderSettings {
         SenderSettings {
             confirmations: self.confirmations,
             bump_after: Duration::from_secs(self.bump_after),
@@ -86,10 +94,12 @@ impl AccountArgs {
             fee_max: u128::from(self.fee_max_gwei) * GWEI,
         }
     }
+}
 
+impl AccountArgs {
     /// The account's sender. Its journal is beside its key, so that all commands share it.
     pub async fn sender(&self) -> Result<Sender> {
-        open_sender(&self.rpc, &self.key, None, self.settings()).await
+        open_sender(&self.rpc, &self.key, None, self.patience.settings()).await
     }
 }
 

@@ -22,9 +22,10 @@ use anyhow::{Context, Result, bail};
 use byzantine::Lie;
 use clap::Args;
 use cortado_node::home::Home;
-use layout::Layout;
+pub use layout::Layout;
 use plan::Shape;
 use std::path::PathBuf;
+pub use summary::Summary;
 
 /// Arguments of `cortado devnet`.
 #[derive(Args)]

@@ -2,13 +2,19 @@
 
 mod config;
 mod contracts;
+mod deposit;
 mod devnet;
+mod finality;
 mod genesis;
 mod keys;
+mod l1;
 mod logs;
 mod lottery;
 mod parts;
+mod reference;
 mod relay;
+mod rpc;
+mod running;
 mod service;
 mod shutdown;
 mod stake;
@@ -38,20 +44,24 @@ enum Command {
     Proposer(ServiceArgs),
     /// Run a rollup node.
     Rollup(ServiceArgs),
-    /// Run the embedded L1.
-    L1(ServiceArgs),
+    /// Run the embedded L1, or bend one that runs.
+    L1(l1::L1Args),
     /// Make and show key files.
     Keys(keys::KeysArgs),
     /// Make and check genesis files.
     Genesis(genesis::GenesisArgs),
     /// Deploy the contracts on L1.
     Contracts(contracts::ContractsArgs),
+    /// Deposit ether from L1 into a rollup.
+    Deposit(deposit::DepositArgs),
     /// Hold seats by stake on L1.
     Stake(stake::StakeArgs),
     /// Keep the light client on L1 up to date.
     Relay(ServiceArgs),
-    /// Show where a node stands.
+    /// Show where a node and its rollups stand.
     Status(status::StatusArgs),
+    /// Print the access list that makes a transaction depend on one L1 block.
+    Reference(reference::ReferenceArgs),
     /// Draw, check and explain the lottery that assigns bundles of namespaces.
     Lottery(lottery::Args),
 }
@@ -70,13 +80,15 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Node(args) => service::run::<Attester>(args)?,
         Command::Proposer(args) => service::run::<Proposer>(args)?,
         Command::Rollup(args) => service::run::<RollupNode>(args)?,
-        Command::L1(args) => service::run::<parts::L1>(args)?,
+        Command::L1(args) => l1::run(args)?,
         Command::Keys(args) => keys::run(args)?,
         Command::Genesis(args) => genesis::run(args)?,
         Command::Contracts(args) => contracts::run(args)?,
+        Command::Deposit(args) => deposit::run(args)?,
         Command::Stake(args) => stake::run(args)?,
         Command::Relay(args) => service::run::<relay::RelayService>(args)?,
         Command::Status(args) => status::run(&args)?,
+        Command::Reference(args) => reference::run(&args)?,
         Command::Lottery(args) => return lottery::run(args),
     }
     Ok(ExitCode::SUCCESS)

@@ -1,20 +1,28 @@
-//! `cortado status URL`: a node's state for people.
+//! `cortado status`: the state of a node, and of rollups, for people.
 
-use crate::service::runtime;
+use crate::{
+    finality::Finality,
+    rpc::{Rpc, TIMEOUT},
+    running::{DATA_DIR, Running},
+    service::runtime,
+};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use comfy_table::{Table, presets::UTF8_FULL_CONDENSED};
-use cortado_client::api::{NamespacesView, Status};
-use std::time::Duration;
-
-/// How long a node may take to answer.
-const TIMEOUT: Duration = Duration::from_secs(5);
+use cortado_client::api::{L1NodeStatus, NamespacesView, Status};
+use std::path::PathBuf;
 
 /// Arguments of `cortado status`.
 #[derive(Args)]
 pub struct StatusArgs {
-    /// URL of a node's API, as `cortado devnet` prints it.
-    url: String,
+    /// URL of a node's API; the first attester of the devnet if absent.
+    url: Option<String>,
+    /// JSON-RPC of a rollup node to show as well; all of the devnet if no node is named.
+    #[arg(long, value_name = "URL")]
+    rollup: Vec<String>,
+    /// Directory of the devnet.
+    #[arg(long, value_name = "DIR", default_value = DATA_DIR)]
+    data_dir: PathBuf,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -24,20 +32,50 @@ pub struct StatusArgs {
 pub fn run(args: &StatusArgs) -> Result<()> {
     runtime()?.block_on(async {
         let http = reqwest::Client::builder().timeout(TIMEOUT).build()?;
-        let base = args.url.trim_end_matches('/');
+        let mut rollups = args.rollup.clone();
+        let url = match &args.url {
+            Some(url) => url.clone(),
+            None => {
+                let devnet = Running::read(&args.data_dir).context("no URL is given")?;
+                rollups.extend(devnet.rollups.into_iter().map(|rollup| rollup.rpc));
+                let first = devnet.attesters.into_iter().next();
+                first.context("the devnet has no attester")?.api
+            }
+        };
+        let base = url.trim_end_matches('/');
         let status: Status = get(&http, &format!("{base}/v1/status")).await?;
         let namespaces: NamespacesView = get(&http, &format!("{base}/v1/namespaces")).await?;
+        let mut finality = Vec::new();
+        for url in rollups {
+            // Nodes that do not say have nothing to show.
+            if let Some(one) = Finality::of(&Rpc::new(&url)).await? {
+                finality.push((url, one));
+            }
+        }
         if args.json {
-            let all = serde_json::json!({"status": status, "namespaces": namespaces.namespaces});
+            let rollups: serde_json::Map<_, _> = finality
+                .into_iter()
+                .map(|(url, one)| Ok((url, serde_json::to_value(one)?)))
+                .collect::<Result<_>>()?;
+            let all = serde_json::json!({
+                "status": status,
+                "namespaces": namespaces.namespaces,
+                "rollups": rollups,
+            });
             println!("{}", serde_json::to_string_pretty(&all)?);
         } else {
             print(&status, &namespaces);
+            print_rollups(&finality);
         }
         Ok(())
     })
 }
 
-async fn get<T: serde::de::DeserializeOwned>(http: &reqwest::Client, url: &str) -> Result<T> {
+/// A JSON document of a node's API.
+///
+/// # Errors
+/// If it does not answer, or not with a `T`.
+pub async fn get<T: serde::de::DeserializeOwned>(http: &reqwest::Client, url: &str) -> Result<T> {
     let answer = http
         .get(url)
         .send()
@@ -71,36 +109,21 @@ fn print(status: &Status, namespaces: &NamespacesView) {
             status.quorum
         )
     };
-    let l1 = match &status.l1_node {
-        None => "none configured".to_owned(),
-        Some(node) if node.connected => {
-            let head = node
-                .head
-                .map_or("?".to_owned(), |head| head.number.to_string());
-            format!(
-                "connected, head {head}, beacon {}",
-                if node.beacon { "yes" } else { "no" }
-            )
-        }
-        Some(node) => format!(
-            "not connected: {}",
-            node.error.as_deref().unwrap_or("starting")
-        ),
-    };
     table.add_row(["chain", &status.chain_id.to_string()]);
     table.add_row(["height", &format!("{} ({} ms ago)", status.height, age)]);
     table.add_row(["block", &status.hash.to_string()]);
     table.add_row(["slot", &status.slot.to_string()]);
     table.add_row(["seats", &seats]);
-    table.add_row([
-        "L1*",
-        &format!("{} {}", status.l1_head.number, status.l1_head.hash),
-    ]);
+    let depth = status.l1_depth.map_or(String::new(), |depth| {
+        format!(" ({depth} blocks under the L1's tip)")
+    });
+    let head = status.l1_head;
+    table.add_row(["L1*", &format!("{} {}{depth}", head.number, head.hash)]);
     table.add_row([
         "L1fin",
         &format!("{} {}", status.l1_fin.number, status.l1_fin.hash),
     ]);
-    table.add_row(["L1 node", &l1]);
+    add_l1_node(&mut table, status.l1_node.as_ref());
     if let Some(skew) = status.clock_skew_ms {
         table.add_row(["clock", &format!("{skew:+} ms against the others")]);
     }
@@ -116,6 +139,69 @@ fn print(status: &Status, namespaces: &NamespacesView) {
             one.namespace.to_string(),
             one.lane_height.to_string(),
             holder,
+        ]);
+    }
+    println!("{table}");
+}
+
+fn add_l1_node(table: &mut Table, node: Option<&L1NodeStatus>) {
+    let Some(node) = node else {
+        table.add_row(["L1 node", "none configured"]);
+        return;
+    };
+    let words = if node.connected {
+        let head = node
+            .head
+            .map_or("?".to_owned(), |head| head.number.to_string());
+        let beacon = if node.beacon { "yes" } else { "no" };
+        format!("connected, head {head}, beacon {beacon}")
+    } else {
+        let error = node.error.as_deref().unwrap_or("starting");
+        format!("not connected: {error}")
+    };
+    table.add_row(["L1 node", &words]);
+    for one in &node.endpoints {
+        let head = one
+            .head
+            .map_or(String::new(), |head| format!(", head {}", head.number));
+        let error = one
+            .error
+            .as_ref()
+            .map_or(String::new(), |error| format!(": {error}"));
+        let words = format!("{} {}{head}{error}", one.url, one.state);
+        table.add_row(["L1 endpoint", &words]);
+    }
+    for wait in &node.waits {
+        table.add_row(["waits", wait]);
+    }
+}
+
+fn print_rollups(rollups: &[(String, Finality)]) {
+    if rollups.is_empty() {
+        return;
+    }
+    let mut table = Table::new();
+    table.load_preset(UTF8_FULL_CONDENSED);
+    table.set_header([
+        "rollup",
+        "conditional",
+        "unconditional",
+        "on L1 block",
+        "L1 reorgs",
+        "dropped",
+        "survived",
+        "executed again",
+    ]);
+    for (url, one) in rollups {
+        table.add_row([
+            url.clone(),
+            one.latest.to_string(),
+            one.finalized.to_string(),
+            one.l1_head.number.to_string(),
+            one.reorgs.to_string(),
+            one.dropped.to_string(),
+            one.survived.to_string(),
+            one.reexecuted.to_string(),
         ]);
     }
     println!("{table}");

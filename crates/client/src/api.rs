@@ -95,6 +95,9 @@ pub struct Status {
     pub l1_head: L1Ref,
     /// `L1fin` after the newest block.
     pub l1_fin: L1Ref,
+    /// Blocks of L1 above `L1*`, as this node's own L1 node counts them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub l1_depth: Option<u64>,
     /// What this node's own L1 node says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub l1_node: Option<L1NodeStatus>,
@@ -105,12 +108,12 @@ pub struct Status {
     pub clock_skew_ms: Option<i64>,
 }
 
-/// What a node sees of its L1 node.
+/// What a node sees of L1 through the endpoints it has.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct L1NodeStatus {
-    /// Whether the last poll succeeded.
+    /// Whether an endpoint is of use now.
     pub connected: bool,
-    /// Its newest block.
+    /// Newest block of the endpoint in use.
     pub head: Option<L1Ref>,
     /// Its newest finalised block.
     pub finalized: Option<L1Ref>,
@@ -122,6 +125,60 @@ pub struct L1NodeStatus {
     /// Why it is not connected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// The endpoints, in the order in which they are preferred.
+    #[serde(default)]
+    pub endpoints: Vec<L1EndpointView>,
+    /// What does not go on, each with its reason, in words.
+    #[serde(default)]
+    pub waits: Vec<String>,
+}
+
+/// One endpoint of L1.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct L1EndpointView {
+    /// Scheme, host and port; what else is in its URL may be secret.
+    pub url: String,
+    /// Where it stands.
+    pub state: L1EndpointState,
+    /// The newest block that it named.
+    pub head: Option<L1Ref>,
+    /// Why it is not used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// Where an endpoint of L1 stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum L1EndpointState {
+    /// Not asked yet.
+    Starting,
+    /// What it says is told to the seats.
+    Used,
+    /// It answers, and one before it is used.
+    Ready,
+    /// Its head is far behind another endpoint's.
+    Lagging,
+    /// It does not answer, or with no usable answer.
+    Failing,
+    /// It said what cannot be true.
+    Lying,
+    /// It is of another chain than the genesis names, or left what the chain holds final.
+    OtherChain,
+}
+
+impl std::fmt::Display for L1EndpointState {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(match self {
+            Self::Starting => "starting",
+            Self::Used => "used",
+            Self::Ready => "ready",
+            Self::Lagging => "lagging",
+            Self::Failing => "failing",
+            Self::Lying => "lying",
+            Self::OtherChain => "other chain",
+        })
+    }
 }
 
 /// `GET /v1/blocks/{id}`.

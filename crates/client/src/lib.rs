@@ -14,6 +14,7 @@
 //! - [`LightClient`] is the verification, pure: no sockets, no clock.
 //! - [`Client`] asks nodes over HTTP, bounded in size and time, and hands out verified things only.
 //! - [`Client::follow`] is the stream of finalised blocks, resumed and failed over as needed.
+//! - [`reference_to`] makes a transaction depend on one L1 block.
 
 pub mod api;
 mod client;
@@ -21,6 +22,7 @@ mod error;
 mod follow;
 pub mod http;
 mod light;
+mod reference;
 mod sse;
 
 #[cfg(test)]
@@ -32,3 +34,4 @@ pub use follow::Follow;
 pub use light::{
     Final, FinalBlock, FinalLane, FinalTransaction, LightClient, StateEntry, namespace_state,
 };
+pub use reference::reference_to;

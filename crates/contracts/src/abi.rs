@@ -28,6 +28,11 @@ sol!(
 );
 sol!(
     #[derive(Debug)]
+    Inbox,
+    "../../contracts/artifacts/Inbox.json"
+);
+sol!(
+    #[derive(Debug)]
     EigenLayerAdapter,
     "../../contracts/artifacts/EigenLayerAdapter.json"
 );

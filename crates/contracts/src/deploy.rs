@@ -164,10 +164,10 @@ async fn create(sender: &Sender, step: Step) -> Result<(), DeployError> {
                 nonce,
                 deployer: sender.account(),
                 next,
-                field: if step.contract == Contract::LightClient {
-                    "light_client.nonce"
-                } else {
-                    "first_nonce"
+                field: match step.contract {
+                    Contract::LightClient => "light_client.nonce",
+                    Contract::Inbox(_) => "its nonce in inboxes",
+                    _ => "first_nonce",
                 },
             });
         }

@@ -346,6 +346,7 @@ pub fn describe_revert(output: &Bytes) -> String {
     named::<abi::Registry::RegistryErrors>(output)
         .or_else(|| named::<abi::LightClient::LightClientErrors>(output))
         .or_else(|| named::<abi::Slasher::SlasherErrors>(output))
+        .or_else(|| named::<abi::Inbox::InboxErrors>(output))
         .unwrap_or_else(|| output.to_string())
 }
 

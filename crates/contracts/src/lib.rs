@@ -16,6 +16,7 @@ pub mod deploy;
 pub mod evidence;
 pub mod finality;
 pub mod genesis;
+pub mod inbox;
 pub mod plan;
 pub mod points;
 pub mod registration;

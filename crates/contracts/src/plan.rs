@@ -5,13 +5,18 @@
 //! [`DeployConfig::first_nonce`] on, in the order of [`Contract`]. So a configuration and a deployer
 //! say everything, and deploying again finds what is there.
 
+mod error;
+
 use crate::abi;
 use alloy_primitives::{Address, B256, Bytes, FixedBytes, U256, aliases::U48};
 use alloy_sol_types::SolValue;
-use cortado_types::{ChainId, Header, Seat, SeatSet, decode_exact, keccak256, limits};
+use cortado_types::{ChainId, Header, Namespace, Seat, SeatSet, decode_exact, keccak256, limits};
+pub use error::PlanError;
 use serde::{Deserialize, Serialize};
-use std::fmt;
-use thiserror::Error;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 /// Wei in a gwei, the unit of stake.
 pub const GWEI: u64 = 1_000_000_000;
@@ -42,6 +47,9 @@ pub struct DeployConfig {
     /// Stake restaked through EigenLayer; none if absent.
     #[serde(default)]
     pub restaking: Option<RestakingSettings>,
+    /// Rollups that get an inbox.
+    #[serde(default)]
+    pub inboxes: Vec<InboxSettings>,
     /// The light client; none yet if absent.
     #[serde(default)]
     pub light_client: Option<LightClientSettings>,
@@ -105,6 +113,18 @@ pub struct RestakingSettings {
     pub metadata_uri: String,
 }
 
+/// A rollup's queue of L1→L2 calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InboxSettings {
+    /// The rollup.
+    pub namespace: Namespace,
+    /// The deployer's nonce at it; if absent, inboxes follow the other contracts in order. Needed for
+    /// a rollup that joins a deployment which is there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nonce: Option<u64>,
+}
+
 /// What the light client starts from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -113,72 +133,10 @@ pub struct LightClientSettings {
     pub anchor: Bytes,
     /// The seats that finalise what follows the anchor, ascending by identity.
     pub seats: Vec<Seat>,
-    /// The deployer's nonce at the light client; the one after the other contracts if absent. Needed
+    /// The deployer's nonce at the light client; the one after all other contracts if absent. Needed
     /// if the deployer has sent something else since.
     #[serde(default)]
     pub nonce: Option<u64>,
-}
-
-/// Why a configuration is refused.
-#[derive(Debug, Error, PartialEq, Eq)]
-pub enum PlanError {
-    /// An epoch without length.
-    #[error("registry.epoch_seconds is 0")]
-    EpochLength,
-    /// Stake would leave before evidence against it can be brought.
-    #[error(
-        "registry.unbonding_seconds is {unbonding}, it must be above {least}: trust, answer and evidence together"
-    )]
-    Unbonding {
-        /// Given.
-        unbonding: u32,
-        /// The three together.
-        least: u64,
-    },
-    /// A seat that costs nothing.
-    #[error("registry.min_seat_gwei is 0")]
-    FreeSeat,
-    /// Too few or too many seats.
-    #[error(
-        "registry.seats_max is {seats}, it must be within {} and {SEATS_MAX}",
-        limits::SEATS_MIN
-    )]
-    SeatsMax {
-        /// Given.
-        seats: u16,
-    },
-    /// Does not fit the contract's number.
-    #[error("registry.genesis {genesis} is no time in seconds")]
-    Genesis {
-        /// Given.
-        genesis: u64,
-    },
-    /// Not a header, or of another chain.
-    #[error("light_client.anchor is no header of chain {chain_id}: {reason}")]
-    Anchor {
-        /// The configuration's chain.
-        chain_id: ChainId,
-        /// What is wrong.
-        reason: String,
-    },
-    /// The seats are not those that the anchor names.
-    #[error("light_client.seats are {got}, the anchor names {want}: {reason}")]
-    Seats {
-        /// Hash of the given ones, zero if they are no set.
-        got: B256,
-        /// Hash in the anchor.
-        want: B256,
-        /// What is wrong.
-        reason: String,
-    },
-    /// The light client cannot precede what it names.
-    #[error("light_client.nonce is {nonce}, the other contracts take the nonces below {least}")]
-    Nonce {
-        /// Given.
-        nonce: u64,
-        /// The first free one.
-        least: u64,
-    },
 }
 
 /// What is deployed, in the order of nonces.
@@ -193,6 +151,8 @@ pub enum Contract {
     ValidatorRegister,
     /// `EigenLayerAdapter`.
     Restaking,
+    /// `Inbox` of a rollup.
+    Inbox(Namespace),
     /// `LightClient`.
     LightClient,
 }
@@ -204,6 +164,7 @@ impl fmt::Display for Contract {
             Self::Registry => "Registry",
             Self::ValidatorRegister => "ValidatorRegister",
             Self::Restaking => "EigenLayerAdapter",
+            Self::Inbox(namespace) => return write!(f, "Inbox of rollup {namespace}"),
             Self::LightClient => "LightClient",
         })
     }
@@ -228,6 +189,9 @@ pub struct Addresses {
     /// `EigenLayerAdapter`, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restaking: Option<Address>,
+    /// `Inbox` of each rollup.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub inboxes: BTreeMap<Namespace, Address>,
     /// `LightClient`, once there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub light_client: Option<Address>,
@@ -277,7 +241,44 @@ impl DeployConfig {
             let genesis = registry.genesis;
             return Err(PlanError::Genesis { genesis });
         }
+        let mut named = BTreeSet::new();
+        for InboxSettings { namespace, .. } in self.inboxes.iter().copied() {
+            if !namespace.is_rollup() {
+                return Err(PlanError::NoRollup { namespace });
+            }
+            if !named.insert(namespace) {
+                return Err(PlanError::InboxTwice { namespace });
+            }
+        }
+        self.check_nonces()?;
         self.anchor().map(drop)
+    }
+
+    /// A nonce that was given must not be another contract's.
+    fn check_nonces(&self) -> Result<(), PlanError> {
+        let least = self.first_nonce + self.core();
+        let mut taken = BTreeMap::new();
+        let inboxes = self.inbox_nonces();
+        let inboxes = inboxes.map(|(namespace, nonce)| (Contract::Inbox(namespace), nonce));
+        let light = self.light_client.as_ref();
+        let light = light.map(|_| (Contract::LightClient, self.light_client_nonce()));
+        for (contract, nonce) in inboxes.chain(light) {
+            if nonce < least {
+                return Err(PlanError::Nonce {
+                    contract,
+                    nonce,
+                    least,
+                });
+            }
+            if let Some(other) = taken.insert(nonce, contract) {
+                return Err(PlanError::SameNonce {
+                    contract,
+                    other,
+                    nonce,
+                });
+            }
+        }
+        Ok(())
     }
 
     /// The header that the light client starts from.
@@ -313,8 +314,25 @@ impl DeployConfig {
         self.registry.genesis.saturating_add(since)
     }
 
+    /// How many contracts come first: slasher, registry, register of validators, adapter.
+    fn core(&self) -> u64 {
+        3 + u64::from(self.restaking.is_some())
+    }
+
+    fn inbox_nonces(&self) -> impl Iterator<Item = (Namespace, u64)> {
+        let mut next = self.first_nonce + self.core();
+        self.inboxes.iter().map(move |inbox| {
+            let nonce = inbox.nonce.unwrap_or_else(|| {
+                next += 1;
+                next - 1
+            });
+            (inbox.namespace, nonce)
+        })
+    }
+
     fn light_client_nonce(&self) -> u64 {
-        let after = self.first_nonce + 3 + u64::from(self.restaking.is_some());
+        let following = self.inboxes.iter().filter(|inbox| inbox.nonce.is_none());
+        let after = self.first_nonce + self.core() + following.count() as u64;
         let given = self.light_client.as_ref().and_then(|light| light.nonce);
         given.unwrap_or(after)
     }
@@ -330,6 +348,10 @@ impl DeployConfig {
             registry: at(1),
             validator_register: at(2),
             restaking: self.restaking.as_ref().map(|_| at(3)),
+            inboxes: self
+                .inbox_nonces()
+                .map(|(namespace, nonce)| (namespace, deployer.create(nonce)))
+                .collect(),
             light_client: self
                 .light_client
                 .as_ref()
@@ -337,7 +359,7 @@ impl DeployConfig {
         }
     }
 
-    /// The contracts to create, in order.
+    /// The contracts to create, in the order of their nonces.
     ///
     /// # Errors
     /// If the configuration makes none.
@@ -397,15 +419,18 @@ impl DeployConfig {
                     .abi_encode_params(),
             );
         }
+        for (namespace, nonce) in self.inbox_nonces() {
+            push(
+                Contract::Inbox(namespace),
+                nonce,
+                &abi::Inbox::BYTECODE,
+                namespace.get().abi_encode(),
+            );
+        }
         if let Some(light) = &self.light_client {
-            let nonce = self.light_client_nonce();
-            let least = first + 3 + u64::from(self.restaking.is_some());
-            if nonce < least {
-                return Err(PlanError::Nonce { nonce, least });
-            }
             push(
                 Contract::LightClient,
-                nonce,
+                self.light_client_nonce(),
                 &abi::LightClient::BYTECODE,
                 (
                     at.registry,
@@ -416,6 +441,7 @@ impl DeployConfig {
                     .abi_encode_params(),
             );
         }
+        steps.sort_by_key(|step| step.nonce);
         Ok(steps)
     }
 

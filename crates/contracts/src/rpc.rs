@@ -126,6 +126,8 @@ pub struct Log {
     /// Block it is in.
     #[serde(with = "hex_u64")]
     pub block_number: u64,
+    /// Transaction it is of.
+    pub transaction_hash: B256,
     /// Which event, and its indexed fields.
     pub topics: Vec<B256>,
     /// Its other fields.

@@ -13,6 +13,7 @@
 //!  │ pointer move    │      └──────────────┘          included transactions whose reference is on F
 //!  └────────┬────────┘                                dropped  the others, each with its reason
 //!           └──▶ F changes: Timeline goes back to the first lane block that can tell, and on again
+//!                Fork::set_entries ◀── entries_of (L1 header, receipts)
 //! ```
 //!
 //! [`derive_lane`] is the rule, a function of one lane block; [`Timeline`] keeps a namespace derived
@@ -22,6 +23,7 @@
 //! the same call succeeds when it is there.
 
 mod fork;
+mod inbox;
 mod lane;
 mod reference;
 mod timeline;
@@ -29,9 +31,11 @@ mod timeline;
 #[cfg(test)]
 mod tests;
 
+pub use cortado_types::REFERENCE_ADDRESS;
 pub use fork::{Entry, Fork, ForkError};
+pub use inbox::{InboxError, Queued, RECEIPT_GAS_PER_BYTE, entries_of, needs_receipts};
 pub use lane::{
     Cursor, Derived, DropReason, Dropped, L2Input, NotYet, Params, derive_lane, lanes_of,
 };
-pub use reference::{Ethereum, NoReferences, REFERENCE_ADDRESS, References};
-pub use timeline::{Advance, AdvanceError, Lane, Timeline, pointer_headers};
+pub use reference::{Ethereum, NoReferences, References};
+pub use timeline::{Advance, Lane, Timeline, pointer_headers};

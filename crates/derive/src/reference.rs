@@ -2,11 +2,7 @@
 
 use alloy_consensus::{Transaction, TxEnvelope};
 use alloy_eips::eip2718::Decodable2718;
-use cortado_types::{Address, B256, Bytes};
-
-/// The reserved address whose one storage key in the access list is the reference.
-pub const REFERENCE_ADDRESS: Address =
-    alloy_primitives::address!("000000000000000000000000000000000000c0f0");
+use cortado_types::{B256, Bytes, REFERENCE_ADDRESS};
 
 /// Reads the references that a rollup's transaction carries. One is the rule; none means the lane
 /// block's context; two make the transaction a no-op.

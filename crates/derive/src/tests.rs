@@ -2,6 +2,7 @@
 
 mod ethereum;
 mod fork;
+mod inbox;
 mod model;
 mod random;
 mod scenario;

@@ -8,7 +8,6 @@ use crate::{
 use cortado_l1::{HeaderError, TrackedHeader};
 use cortado_types::{Block, L1Ref, LaneBody, LaneHeader, Operation};
 use std::{collections::VecDeque, sync::Arc};
-use thiserror::Error;
 
 /// A finalised lane block with its body, which has been checked against it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,14 +28,14 @@ struct Held {
     common: u64,
 }
 
-/// What one step of the finality chain changed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What one step changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Advance {
-    /// How many of the lane blocks held before the step stand as they were derived.
+    /// How many of the lane blocks derived before the step stand as they were.
     pub kept: usize,
-    /// How many were held before the step. From `kept` up to here they were derived anew.
-    pub held: usize,
-    /// What the lane blocks after the kept ones become, old ones first, then those of the step.
+    /// How many were derived before the step. From `kept` up to here they were derived anew.
+    pub derived: usize,
+    /// What the lane blocks after the kept ones become, in order, as far as it can be told.
     pub inputs: Vec<L2Input>,
 }
 
@@ -55,35 +54,28 @@ pub fn pointer_headers(block: &Block) -> Result<Vec<TrackedHeader>, HeaderError>
     raw.flatten().map(|raw| TrackedHeader::read(raw)).collect()
 }
 
-/// Why a timeline cannot advance.
-#[derive(Debug, Error, PartialEq, Eq)]
-pub enum AdvanceError {
-    /// An L1 block is missing.
-    #[error(transparent)]
-    NotYet(#[from] NotYet),
-    /// A header does not link, or the tip is not held.
-    #[error(transparent)]
-    Fork(#[from] ForkError),
-}
-
 /// One namespace's finalised lane blocks as they are derived on a fork that follows the chain's own
 /// pointer.
 ///
 /// ```text
 ///   settled │ held lane blocks                      A: where old and new fork part
-///   ────────┼──■────■────■────■────■                contexts of the first three lie at or below A:
+///   ────────┼──■────■────■────■────■ · □ □          contexts of the first three lie at or below A:
 ///           │  └ kept ───┘    └────┴ derived anew   they stand, whatever the fork
+///                                      └──┴ wait until it is known what L1 blocks queued
 /// ```
 ///
 /// - What is held is what some fork above `L1fin` could still change.
 /// - Deriving everything from the start on the present fork gives the same inputs.
+/// - Nobody has to know what a fork queued that lost: lane blocks wait for what the present fork
+///   queued, and when the fork changes, for what the new one did.
 #[derive(Clone, Debug)]
 pub struct Timeline<R> {
     references: R,
     params: Params,
     fork: Fork,
     held: VecDeque<Held>,
-    /// Derivation's place after the last lane block.
+    waiting: VecDeque<Lane>,
+    /// Derivation's place after the last lane block that is derived.
     cursor: Cursor,
 }
 
@@ -95,6 +87,7 @@ impl<R: References> Timeline<R> {
             params,
             fork,
             held: VecDeque::new(),
+            waiting: VecDeque::new(),
             cursor,
         }
     }
@@ -109,14 +102,29 @@ impl<R: References> Timeline<R> {
         &mut self.fork
     }
 
-    /// Derivation's place after the last lane block.
+    /// Derivation's place after the last lane block that is derived.
     pub fn cursor(&self) -> &Cursor {
         &self.cursor
     }
 
-    /// Lane blocks held, oldest first, each with derivation's place before it.
-    pub fn held(&self) -> impl ExactSizeIterator<Item = (&Lane, &Cursor)> {
-        self.held.iter().map(|held| (&held.lane, &held.before))
+    /// Lane blocks that are derived and could still change, oldest first.
+    pub fn held(&self) -> impl ExactSizeIterator<Item = &Lane> {
+        self.held.iter().map(|held| &held.lane)
+    }
+
+    /// Lane blocks that wait to be derived.
+    pub fn waiting(&self) -> impl ExactSizeIterator<Item = &Lane> {
+        self.waiting.iter()
+    }
+
+    /// The `index`-th of [`Timeline::held`].
+    pub fn lane(&self, index: usize) -> Option<&Lane> {
+        self.held.get(index).map(|held| &held.lane)
+    }
+
+    /// Derivation's place before the first lane block held: what no fork can change any more.
+    pub fn settled(&self) -> &Cursor {
+        self.held.front().map_or(&self.cursor, |held| &held.before)
     }
 
     /// Takes in what a block of the finality chain brings (R8): `lanes`, then `headers`, parents
@@ -125,114 +133,102 @@ impl<R: References> Timeline<R> {
     /// anew.
     ///
     /// # Errors
-    /// [`AdvanceError`]; the lane blocks and the fork's tip are then as before.
+    /// If a header does not link or the tip is not held, which never happens with finalised blocks
+    /// in order. The fork is then as before, but for headers.
     pub fn advance(
         &mut self,
         lanes: Vec<Lane>,
         headers: &[TrackedHeader],
         (head, fin): (L1Ref, L1Ref),
-    ) -> Result<Advance, AdvanceError> {
-        let (held, cursor) = (self.held.len(), self.cursor.clone());
-        let old_tip = self.fork.tip();
-        let result = self.try_advance(lanes, headers, (head, fin));
-        if result.is_err() {
-            self.held.truncate(held);
-            self.cursor = cursor;
-            if self.fork.tip() != old_tip {
-                self.fork.set_tip(old_tip.hash)?;
-            }
-        }
-        result
-    }
-
-    fn try_advance(
-        &mut self,
-        lanes: Vec<Lane>,
-        headers: &[TrackedHeader],
-        (head, fin): (L1Ref, L1Ref),
-    ) -> Result<Advance, AdvanceError> {
-        let held = self.held.len();
-        let mut inputs = self.append(lanes)?;
+    ) -> Result<Advance, ForkError> {
         for header in headers {
             self.fork.insert(*header)?;
         }
-        let mut kept = held;
-        let is_final = self.fork.is_ancestor(&fin, &head).ok_or(NotYet(head))?;
-        let tip = if is_final { head } else { fin };
+        let is_final = self.fork.is_ancestor(&fin, &head);
+        let unknown = ForkError::UnknownTip { hash: head.hash };
+        let tip = if is_final.ok_or(unknown)? { head } else { fin };
+        let derived = self.held.len();
         if tip != self.fork.tip() {
-            let changed = self.retarget(tip)?;
-            // Lane blocks before the first that changes stand, those of this step too.
-            if let Some((from, again)) = changed {
-                inputs.truncate(from.saturating_sub(held));
-                inputs.extend(again);
-                kept = held.min(from);
-            }
+            self.retarget(tip)?;
         }
-        Ok(Advance { kept, held, inputs })
+        let kept = self.held.len();
+        self.waiting.extend(lanes);
+        Ok(Advance {
+            kept,
+            derived,
+            inputs: self.derive_waiting(),
+        })
     }
 
-    fn append(&mut self, lanes: Vec<Lane>) -> Result<Vec<L2Input>, NotYet> {
-        let mut inputs = Vec::with_capacity(lanes.len());
-        for lane in lanes {
-            let context = lane.header.context;
-            let common = self.fork.highest_common(&context).ok_or(NotYet(context))?;
-            let (next, input) = derive_lane(
-                &self.cursor,
-                &lane.header,
-                &lane.body,
-                &self.fork,
-                &self.references,
-                &self.params,
-            )?;
+    /// Derives what waits, as far as it is known now what L1 blocks queued.
+    pub fn catch_up(&mut self) -> Advance {
+        let derived = self.held.len();
+        Advance {
+            kept: derived,
+            derived,
+            inputs: self.derive_waiting(),
+        }
+    }
+
+    /// What the first waiting lane block waits for.
+    pub fn missing(&self) -> Option<NotYet> {
+        self.derive_one(self.waiting.front()?).err()
+    }
+
+    fn derive_one(&self, lane: &Lane) -> Result<(u64, Cursor, L2Input), NotYet> {
+        let context = lane.header.context;
+        let common = self.fork.highest_common(&context).ok_or(NotYet(context))?;
+        let (next, input) = derive_lane(
+            &self.cursor,
+            &lane.header,
+            &lane.body,
+            &self.fork,
+            &self.references,
+            &self.params,
+        )?;
+        Ok((common.number, next, input))
+    }
+
+    fn derive_waiting(&mut self) -> Vec<L2Input> {
+        let mut inputs = Vec::with_capacity(self.waiting.len());
+        while let Some(lane) = self.waiting.pop_front() {
+            let Ok((common, next, input)) = self.derive_one(&lane) else {
+                self.waiting.push_front(lane);
+                break;
+            };
             let before = std::mem::replace(&mut self.cursor, next);
             self.held.push_back(Held {
                 lane,
                 before,
-                common: common.number,
+                common,
             });
             inputs.push(input);
         }
-        Ok(inputs)
+        inputs
     }
 
-    /// Makes `tip` the end of the fork; the first lane block that this changes, and what it and those
-    /// after it become.
-    fn retarget(&mut self, tip: L1Ref) -> Result<Option<(usize, Vec<L2Input>)>, AdvanceError> {
-        let parting = self.fork.highest_common(&tip).ok_or(NotYet(tip))?.number;
+    /// Makes `tip` the end of the fork. Lane blocks from the first that this changes wait again.
+    fn retarget(&mut self, tip: L1Ref) -> Result<(), ForkError> {
+        let unknown = ForkError::UnknownTip { hash: tip.hash };
+        let parting = self.fork.highest_common(&tip).ok_or(unknown)?.number;
         self.fork.set_tip(tip.hash)?;
         // Up to where the forks part they are the same L1, so a lane block whose context meets
         // neither of them above that cannot tell them apart.
-        let mut first = None;
-        for (index, held) in self.held.iter().enumerate() {
-            let context = held.lane.header.context;
-            let common = self.fork.highest_common(&context).ok_or(NotYet(context))?;
-            if held.common.max(common.number) > parting {
-                first = Some(index);
-                break;
-            }
-        }
-        let Some(first) = first else {
-            return Ok(None);
+        let changes = |held: &Held| {
+            let now = self.fork.highest_common(&held.lane.header.context);
+            held.common > parting || now.is_none_or(|common| common.number > parting)
         };
-        let again: Vec<Lane> = self
-            .held
-            .range(first..)
-            .map(|held| held.lane.clone())
-            .collect();
-        let old = self.held.split_off(first);
-        let end = self.cursor.clone();
-        if let Some(front) = old.front() {
+        let Some(first) = self.held.iter().position(changes) else {
+            return Ok(());
+        };
+        let changed = self.held.split_off(first);
+        if let Some(front) = changed.front() {
             self.cursor = front.before.clone();
         }
-        match self.append(again) {
-            Ok(inputs) => Ok(Some((first, inputs))),
-            Err(missing) => {
-                self.held.truncate(first);
-                self.held.extend(old);
-                self.cursor = end;
-                Err(missing.into())
-            }
+        for held in changed.into_iter().rev() {
+            self.waiting.push_front(held.lane);
         }
+        Ok(())
     }
 
     /// Lets go of lane blocks from the front that no fork above the finalised block `fin` can change;
@@ -248,8 +244,12 @@ impl<R: References> Timeline<R> {
             self.held.pop_front();
             count += 1;
         }
-        let lowest = self.held.front().map_or(&self.cursor, |held| &held.before);
-        self.fork.prune(lowest);
         count
+    }
+
+    /// Drops the L1 headers that nothing derived from here on can need.
+    pub fn prune(&mut self) {
+        let settled = self.settled().clone();
+        self.fork.prune(&settled);
     }
 }

@@ -84,6 +84,17 @@ pub trait EthBackend: Send + Sync + 'static {
     /// Everything that happens from now on, from a channel of capacity [`EVENTS_MAX`].
     fn events(&self) -> broadcast::Receiver<ChainEvent>;
 
+    /// Fields that the chain adds to a transaction's receipt, beside Ethereum's.
+    ///
+    /// # Errors
+    /// When the store fails.
+    fn receipt_fields(
+        &self,
+        _at: &TxLocation,
+    ) -> Result<serde_json::Map<String, serde_json::Value>, RpcError> {
+        Ok(serde_json::Map::new())
+    }
+
     /// Least tip the chain asks for, in wei per gas.
     fn min_tip(&self) -> u128 {
         1

@@ -18,7 +18,7 @@ pub struct TrackedHeader {
 }
 
 /// Why the bytes of an L1 header are refused.
-#[derive(Debug, Error, PartialEq, Eq)]
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum HeaderError {
     /// Longer than any valid header.
     #[error("L1 header is {size} bytes, the limit is {}", L1_HEADER_BYTES_MAX)]
@@ -61,8 +61,11 @@ impl TrackedHeader {
     }
 }
 
-/// All of an L1 header.
-pub(crate) fn full_header(raw: &[u8]) -> Result<alloy_consensus::Header, HeaderError> {
+/// All of an L1 header, from its RLP.
+///
+/// # Errors
+/// [`HeaderError`] if the bytes are not one header.
+pub fn full_header(raw: &[u8]) -> Result<alloy_consensus::Header, HeaderError> {
     if raw.len() > L1_HEADER_BYTES_MAX {
         return Err(HeaderError::TooLong { size: raw.len() });
     }

@@ -19,6 +19,7 @@
 
 mod header;
 mod registry;
+pub mod sync;
 pub mod testing;
 mod tree;
 mod weight;
@@ -26,7 +27,7 @@ mod weight;
 #[cfg(test)]
 mod tests;
 
-pub use header::{HeaderError, TrackedHeader};
+pub use header::{HeaderError, TrackedHeader, full_header};
 pub use registry::{ReadError, Settled, read_seats};
 pub use tree::{FinalityError, MoveError, Moved, Tree};
 pub use weight::{BlockCount, Weight};

@@ -4,6 +4,8 @@
 //! whoever wants seats in a world without an L1 settles them here, and the chain reads them by the
 //! same proofs as on Ethereum.
 
+pub mod beacon;
+
 use crate::registry::Account;
 use alloy_consensus::{Header, constants::KECCAK_EMPTY};
 use cortado_types::{

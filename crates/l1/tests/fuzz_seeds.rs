@@ -6,7 +6,7 @@ mod checks;
 mod mutate;
 
 use alloy_consensus::Header;
-use cortado_l1::{BlockCount, TrackedHeader, Tree};
+use cortado_l1::{BlockCount, TrackedHeader, Tree, sync::Versioned};
 use cortado_types::{B256, Bytes};
 
 const ROUNDS: usize = 8_000;
@@ -40,4 +40,27 @@ fn no_bytes_break_the_reading_of_stored_trees() {
     let fin = *tree.ancestor_at(&tree.head().hash, 103).expect("tracked");
     tree.finalize(fin.to_ref()).expect("an ancestor");
     mutate::run(&[one, alloy_rlp::encode(&tree)], ROUNDS, checks::tree);
+}
+
+#[test]
+fn no_bytes_break_the_reading_of_light_client_updates_or_prove_what_was_not_signed() {
+    let (store, signed) = &*checks::SIGNED;
+    store.verify(signed, u64::MAX).expect("it was signed");
+    let mut bare = signed.clone();
+    bare.next_sync_committee_branch.fill(B256::ZERO);
+    bare.next_sync_committee.pubkeys.fill(Default::default());
+    bare.next_sync_committee.aggregate_pubkey = Default::default();
+    store.verify(&bare, u64::MAX).expect("it was signed");
+    let seeds = [signed.to_ssz(checks::FORK), bare.to_ssz(checks::FORK)];
+    mutate::run(&seeds, ROUNDS, checks::light_client_update);
+}
+
+#[test]
+fn no_json_breaks_the_reading_of_light_client_updates_or_proves_what_was_not_signed() {
+    let answer = Versioned {
+        version: checks::FORK,
+        data: checks::SIGNED.1.clone(),
+    };
+    let seed = serde_json::to_vec(&answer).expect("JSON");
+    mutate::run(&[seed], ROUNDS, checks::light_client_json);
 }

@@ -8,7 +8,7 @@ use crate::{
     home::{Home, HomeError},
     index::{Index, IndexError},
     keys::{self, KeyFileError, SeatKeys},
-    l1::{L1Endpoints, L1Error, Watcher},
+    l1::{L1Error, L1NodeConfig, Watcher},
     reader::{ChainReader, LocalStatus},
     slashing::{self, SlashingConfig, SlashingStartError},
 };
@@ -62,17 +62,6 @@ pub struct PeerConfig {
     pub identity: Identity,
     /// Its address.
     pub address: SocketAddr,
-}
-
-/// An L1 node.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct L1NodeConfig {
-    /// Ethereum JSON-RPC over HTTP.
-    pub rpc: String,
-    /// Beacon REST; without it the proposer lookahead is off.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub beacon: Option<String>,
 }
 
 /// What an attester is made from.
@@ -303,7 +292,7 @@ impl Attester {
         let reports = match (&config.slashing, &config.l1) {
             (Some(slashing), Some(l1)) => Some(slashing::start(
                 slashing,
-                &l1.rpc,
+                l1.rpc.first(),
                 home.path(),
                 reader.genesis(),
                 evidence.clone(),
@@ -323,12 +312,8 @@ impl Attester {
         let watcher = match &config.l1 {
             None => None,
             Some(node) => {
-                let endpoints = L1Endpoints {
-                    rpc: node.rpc.clone(),
-                    beacon: node.beacon.clone(),
-                };
                 let (observations, mut observed) = mpsc::channel(OBSERVATIONS_MAX);
-                let watcher = Watcher::start(&endpoints, &l1, reader.tip(), observations)?;
+                let watcher = Watcher::start(node, &l1, reader.tip(), observations)?;
                 tasks.push(tokio::spawn(async move {
                     while let Some(observation) = observed.recv().await {
                         for node in &nodes {

@@ -4,6 +4,7 @@ use crate::{
     attester::{PeerConfig, RETENTION_MS_MIN, StartError, addresses, load_genesis},
     home::Home,
     keys::{self, ProposerKeys},
+    l1::{L1Error, L1NodeConfig, L1Queues},
 };
 use cortado_consensus::{
     engine::Tuning,
@@ -45,6 +46,9 @@ pub struct ProposerNodeConfig {
     pub worker_threads: usize,
     /// Addresses of all seats of the chain.
     pub peers: Vec<PeerConfig>,
+    /// An L1 node, for what was queued in the rollups' inboxes; not needed if none has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub l1: Option<L1NodeConfig>,
     /// The gateway.
     pub gateway: ProposerConfig,
 }
@@ -73,6 +77,9 @@ pub enum ProposerError {
         /// The key file.
         path: PathBuf,
     },
+    /// The L1 node's URL is none, or there is none though a rollup has an inbox.
+    #[error("l1: {0}")]
+    L1(#[from] L1Error),
     /// The gateway.
     #[error(transparent)]
     Gateway(#[from] ServiceError),
@@ -209,6 +216,12 @@ impl Proposer {
                 path: config.keys.clone(),
             });
         }
+        let inbox = config
+            .gateway
+            .rollups
+            .iter()
+            .find_map(|rollup| rollup.inbox);
+        let queues = L1Queues::start(config.l1.as_ref(), &genesis.l1, inbox)?;
         let namespaces = config.gateway.rollups.iter().map(|rollup| rollup.namespace);
         let host = Host::start(HostConfig {
             genesis: genesis.clone(),
@@ -226,7 +239,7 @@ impl Proposer {
         .await
         .map_err(StartError::from)?;
         let node = host.node().clone();
-        let source = P2pSource::new(node.clone(), genesis.chain_id);
+        let source = (P2pSource::new(node.clone(), genesis.chain_id), queues);
         let running = start_proposer(&config.gateway, &genesis, key, source, P2pSink(node)).await?;
         Ok(Self {
             running,

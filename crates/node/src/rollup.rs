@@ -1,8 +1,8 @@
 //! A rollup node as a service: follows attesters it does not trust, and its proposer.
 
 use crate::{
-    attester::{L1NodeConfig, StartError, load_genesis},
-    l1::L1Rpc,
+    attester::{StartError, load_genesis},
+    l1::{L1NodeConfig, L1Queues, SafeWatch},
 };
 use cortado_client::{Client, ClientError, Follow};
 use cortado_rollup::{
@@ -13,13 +13,9 @@ use cortado_rollup::{
 use cortado_types::{Height, Namespace};
 use futures::{StreamExt, future::BoxFuture};
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf};
 use thiserror::Error;
-use tokio::{sync::Mutex, task::JoinHandle};
-use tracing::warn;
-
-/// How often the L1's safe block is looked at; it moves once in an L1 epoch.
-const SAFE_POLL: Duration = Duration::from_secs(1);
+use tokio::sync::Mutex;
 
 /// What a rollup node is made from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,7 +27,8 @@ pub struct RollupNodeConfig {
     pub attesters: Vec<String>,
     /// The rollup.
     pub rollup: RollupConfig,
-    /// An L1 node for the tag `safe`; without one `safe` stands where `finalized` does.
+    /// An L1 node, for what was queued in the rollup's inbox and for the tag `safe`. A rollup without
+    /// an inbox does without: `safe` then stands where `finalized` does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub l1: Option<L1NodeConfig>,
 }
@@ -45,7 +42,7 @@ pub enum RollupError {
     /// A URL of an attester is none.
     #[error("attesters: {0}")]
     Attesters(#[from] ClientError),
-    /// The L1 node's URL is none.
+    /// The L1 node's URL is none, or there is none though the rollup has an inbox.
     #[error("l1: {0}")]
     L1(#[from] crate::l1::L1Error),
     /// The rollup.
@@ -126,7 +123,8 @@ impl FinalisedSource for HttpSource {
 /// A running rollup node.
 pub struct RollupNode {
     running: RunningRollup<ProposerClient>,
-    safe: Option<JoinHandle<()>>,
+    // Ends when dropped.
+    _safe: Option<SafeWatch>,
 }
 
 impl RollupNode {
@@ -143,21 +141,30 @@ impl RollupNode {
         let genesis = load_genesis(&config.genesis)?;
         let client = Client::new(&genesis, &config.attesters)?;
         let rollup = &config.rollup;
-        let l1 = config
-            .l1
-            .as_ref()
-            .map(|node| L1Rpc::new(&node.rpc))
-            .transpose()?;
+        let queues = L1Queues::start(config.l1.as_ref(), &genesis.l1, rollup.inbox)?;
         let running = start_rollup(
             rollup,
             &genesis,
-            HttpSource::new(client),
+            (HttpSource::new(client), queues),
             ProposerStream::new(&rollup.proposer, rollup.namespace),
             ProposerClient::new(&rollup.proposer, rollup.namespace),
         )
         .await?;
-        let safe = l1.map(|rpc| tokio::spawn(watch_safe(rpc, running.follower.l1_safe())));
-        Ok(Self { running, safe })
+        let safe = match &config.l1 {
+            None => None,
+            Some(node) => {
+                let rollup = running.follower.l1_safe();
+                let watch = SafeWatch::start(&node.rpc, &genesis.l1, move |block| {
+                    let rollup = rollup.clone();
+                    async move { rollup.set(block).await }
+                });
+                Some(watch?)
+            }
+        };
+        Ok(Self {
+            running,
+            _safe: safe,
+        })
     }
 
     /// Its Ethereum JSON-RPC, HTTP and WebSocket on one port.
@@ -179,31 +186,8 @@ impl RollupNode {
     }
 
     async fn close(self) {
-        if let Some(safe) = self.safe {
-            safe.abort();
-        }
         if let Err(error) = self.running.stop().await {
             tracing::error!(%error, "the rollup node did not stop well");
         }
-    }
-}
-
-/// Tells the rollup which L1 block is safe.
-async fn watch_safe(rpc: L1Rpc, rollup: cortado_rollup::backend::L1Safe) {
-    let mut warned = false;
-    loop {
-        match rpc.tagged("safe").await {
-            Ok(Some(header)) => {
-                rollup.set(header.block.number).await;
-                warned = false;
-            }
-            Ok(None) => {}
-            Err(error) if !warned => {
-                warn!(%error, "the L1 node does not say which block is safe");
-                warned = true;
-            }
-            Err(_) => {}
-        }
-        tokio::time::sleep(SAFE_POLL).await;
     }
 }

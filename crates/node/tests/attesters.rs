@@ -6,9 +6,9 @@ mod registry;
 use cortado_client::{Client, namespace_state};
 use cortado_devl1::Handle as L1;
 use cortado_node::{
-    attester::{Attester, AttesterConfig, L1NodeConfig, PeerConfig, SeatConfig, StartError},
+    attester::{Attester, AttesterConfig, PeerConfig, SeatConfig, StartError},
     keys::{self, SeatKeys, Secret},
-    l1::L1Rpc,
+    l1::{L1NodeConfig, L1Rpc},
 };
 use cortado_types::{
     Address, ChainId, Genesis, Height, L1Config, Namespace, NamespaceConfig, Seat, SeatsRead,
@@ -122,7 +122,7 @@ impl Chain {
                 retention_ms: 3_600_000,
                 worker_threads: 1,
                 l1: Some(L1NodeConfig {
-                    rpc: format!("http://{}", l1.rpc_addr()),
+                    rpc: format!("http://{}", l1.rpc_addr()).into(),
                     beacon: Some(format!("http://{}", l1.beacon_addr())),
                 }),
                 slashing: None,

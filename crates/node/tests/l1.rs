@@ -12,7 +12,7 @@ use cortado_consensus::witness::Observation;
 use cortado_devl1::{Config, Handle};
 use cortado_l1::TrackedHeader;
 use cortado_node::{
-    l1::{L1Endpoints, L1Error, L1Rpc, Watcher},
+    l1::{L1Error, L1NodeConfig, L1Rpc, Watcher},
     reader::Tip,
 };
 use cortado_types::{B256, L1Config, SeatsRead};
@@ -114,8 +114,11 @@ impl Watch {
     ) -> Self {
         let (tip, tip_receiver) = watch::channel(Arc::new(tip(config, seats)));
         let (sender, observations) = mpsc::channel(1_024);
-        let endpoints = L1Endpoints { rpc, beacon };
-        let watcher = Watcher::start(&endpoints, config, tip_receiver, sender).unwrap();
+        let node = L1NodeConfig {
+            rpc: rpc.into(),
+            beacon,
+        };
+        let watcher = Watcher::start(&node, config, tip_receiver, sender).unwrap();
         Self {
             watcher,
             observations,

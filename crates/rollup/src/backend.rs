@@ -12,12 +12,14 @@
 //! blocks alone; the proposer cannot move it.
 
 mod api;
+mod fates;
 mod follower;
 mod status;
 
 pub use api::module;
+pub use fates::{LostPlace, ReorgCounts};
 pub use follower::{L1Safe, NodeCounters, RunningNode, start};
-pub use status::{L1State, LanePosition, Status, StatusKind};
+pub use status::{Finality, L1State, LanePosition, Reference, Status, StatusKind};
 
 use crate::{
     engine::{LaneIndex, RollupSpec, View},
@@ -32,74 +34,33 @@ use cortado_evm::{
     BlockRecord, CallContext, ChainSpec, ChainStore,
     store::{LogLimits, LogsError, TxLocation, matching_logs},
 };
-use cortado_types::{Address, B256, Bytes, L1Ref, TimestampMs};
+use cortado_types::{Address, B256, Bytes, TimestampMs};
+use fates::{Fates, Recent};
 use std::{
-    collections::{BTreeMap, VecDeque},
-    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard},
     time::Duration,
 };
 use tokio::sync::broadcast;
 
-/// Transactions whose fate is remembered beside the chain: waiting for a nonce, or fallen with a
-/// reason. The oldest are forgotten.
-const REMEMBERED_MAX: usize = 65_536;
 /// A transaction that waits for a nonce is forgotten after this long, as at the proposer.
 const WAITING_MS_MAX: u64 = crate::gateway::QUEUED_MS_MAX;
 /// How long a submission waits, after its promise is here, for the stream to bring it too, so that
 /// the sender's next question finds it pending.
 const SHOW_WAIT: Duration = Duration::from_millis(250);
 
-/// A map that forgets its oldest entries.
-#[derive(Debug)]
-struct Recent<T> {
-    entries: BTreeMap<B256, T>,
-    order: VecDeque<B256>,
-}
-
-impl<T> Default for Recent<T> {
-    fn default() -> Self {
-        Self {
-            entries: BTreeMap::new(),
-            order: VecDeque::new(),
-        }
-    }
-}
-
-impl<T> Recent<T> {
-    fn insert(&mut self, hash: B256, value: T) {
-        if self.entries.insert(hash, value).is_none() {
-            self.order.push_back(hash);
-        }
-        if self.order.len() > REMEMBERED_MAX
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.entries.remove(&oldest);
-        }
-    }
-
-    fn get(&self, hash: &B256) -> Option<&T> {
-        self.entries.get(hash)
-    }
-
-    fn remove(&mut self, hash: &B256) {
-        if self.entries.remove(hash).is_some() {
-            self.order.retain(|kept| kept != hash);
-        }
-    }
-}
-
 /// What the follower writes and the RPC reads.
+///
+/// - Store and view change together, under `view`'s lock: whoever reads both holds it meanwhile, so no
+///   answer is made of two chains.
 #[derive(Debug)]
 struct Shared {
     spec: RollupSpec,
     store: Arc<ChainStore>,
     lanes: LaneIndex,
     view: RwLock<Arc<View>>,
-    /// `L1fin` as the finality chain has it.
-    l1_fin: RwLock<L1Ref>,
     syncing: RwLock<Option<(u64, u64)>>,
     waiting: Mutex<Recent<(Recovered<TxEnvelope>, TimestampMs)>>,
-    fallen: Mutex<Recent<String>>,
+    fates: Mutex<Fates>,
     events: broadcast::Sender<ChainEvent>,
 }
 
@@ -108,33 +69,20 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Shared {
-    fn view(&self) -> Arc<View> {
-        self.view
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+    /// The chain, held still. Not to be asked for twice by one reader: a writer may wait in between.
+    fn read(&self) -> RwLockReadGuard<'_, Arc<View>> {
+        self.view.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn l1_fin(&self) -> L1Ref {
-        *self.l1_fin.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn new(
-        spec: RollupSpec,
-        store: Arc<ChainStore>,
-        lanes: LaneIndex,
-        view: View,
-        l1_fin: L1Ref,
-    ) -> Self {
+    fn new(spec: RollupSpec, store: Arc<ChainStore>, lanes: LaneIndex, view: View) -> Self {
         Self {
             spec,
             store,
             lanes,
             view: RwLock::new(Arc::new(view)),
-            l1_fin: RwLock::new(l1_fin),
             syncing: RwLock::new(None),
             waiting: Mutex::default(),
-            fallen: Mutex::default(),
+            fates: Mutex::default(),
             events: broadcast::channel(EVENTS_MAX).0,
         }
     }
@@ -195,25 +143,23 @@ impl<T: TransactionSink> RollupNode<T> {
         let _ = tokio::time::timeout(SHOW_WAIT, shown).await;
     }
 
-    fn record(&self, number: u64) -> Result<Option<Arc<BlockRecord>>, RpcError> {
-        let view = self.shared.view();
+    fn record(&self, view: &View, number: u64) -> Result<Option<Arc<BlockRecord>>, RpcError> {
         if number > view.latest.number() {
             return Ok(view.pending_at(number).map(|block| block.record.clone()));
         }
         Ok(self.shared.store.block_by_number(number)?)
     }
+}
 
-    /// Number of the block that a tag means now.
-    fn number(&self, tag: BlockNumberOrTag) -> u64 {
-        let view = self.shared.view();
-        match tag {
-            BlockNumberOrTag::Latest => view.latest.number(),
-            BlockNumberOrTag::Pending => view.pending_number(),
-            BlockNumberOrTag::Safe => view.safe.0,
-            BlockNumberOrTag::Finalized => view.finalized.0,
-            BlockNumberOrTag::Earliest => 0,
-            BlockNumberOrTag::Number(number) => number,
-        }
+/// Number of the block that a tag means now.
+fn number_of(view: &View, tag: BlockNumberOrTag) -> u64 {
+    match tag {
+        BlockNumberOrTag::Latest => view.latest.number(),
+        BlockNumberOrTag::Pending => view.pending_number(),
+        BlockNumberOrTag::Safe => view.safe.0,
+        BlockNumberOrTag::Finalized => view.finalized.0,
+        BlockNumberOrTag::Earliest => 0,
+        BlockNumberOrTag::Number(number) => number,
     }
 }
 
@@ -227,10 +173,10 @@ impl<T: TransactionSink> EthBackend for RollupNode<T> {
     }
 
     fn block(&self, at: BlockId) -> Result<Option<Arc<BlockRecord>>, RpcError> {
+        let view = self.shared.read();
         match at {
             BlockId::Hash(hash) => {
                 let hash = hash.block_hash;
-                let view = self.shared.view();
                 let pending = view
                     .pending
                     .iter()
@@ -240,12 +186,12 @@ impl<T: TransactionSink> EthBackend for RollupNode<T> {
                     None => Ok(self.shared.store.block(&hash)?),
                 }
             }
-            BlockId::Number(tag) => self.record(self.number(tag)),
+            BlockId::Number(tag) => self.record(&view, number_of(&view, tag)),
         }
     }
 
     fn context(&self, at: BlockId) -> Result<Option<CallContext>, RpcError> {
-        let view = self.shared.view();
+        let view = self.shared.read();
         match at {
             BlockId::Hash(hash) => {
                 let hash = hash.block_hash;
@@ -263,7 +209,7 @@ impl<T: TransactionSink> EthBackend for RollupNode<T> {
                 })
             }
             BlockId::Number(tag) => {
-                let number = self.number(tag);
+                let number = number_of(&view, tag);
                 if number == view.latest.number() {
                     return Ok(Some(CallContext::after(&view.latest)));
                 }
@@ -277,7 +223,8 @@ impl<T: TransactionSink> EthBackend for RollupNode<T> {
     }
 
     fn transaction(&self, hash: B256) -> Result<Option<TxLocation>, RpcError> {
-        if let Some((block, index)) = self.shared.view().pending_transaction(&hash) {
+        let view = self.shared.read();
+        if let Some((block, index)) = view.pending_transaction(&hash) {
             return Ok(Some(TxLocation {
                 block: block.record.clone(),
                 index,
@@ -293,7 +240,7 @@ impl<T: TransactionSink> EthBackend for RollupNode<T> {
         filter: &Filter,
         limits: &LogLimits,
     ) -> Result<Vec<Log>, RpcError> {
-        let view = self.shared.view();
+        let view = self.shared.read();
         let latest = view.latest.number();
         let mut found = match from <= latest {
             true => self
@@ -321,7 +268,7 @@ impl<T: TransactionSink> EthBackend for RollupNode<T> {
     }
 
     fn pending_nonce(&self, address: Address) -> Result<u64, RpcError> {
-        let view = self.shared.view();
+        let view = self.shared.read();
         let state = match view.pending.last() {
             Some(block) => &block.context.state,
             None => &view.latest.state,
@@ -351,6 +298,13 @@ impl<T: TransactionSink> EthBackend for RollupNode<T> {
                 Ok(hash)
             }
         }
+    }
+
+    fn receipt_fields(
+        &self,
+        at: &TxLocation,
+    ) -> Result<serde_json::Map<String, serde_json::Value>, RpcError> {
+        self.receipt_more(at)
     }
 
     fn events(&self) -> broadcast::Receiver<ChainEvent> {

@@ -1,9 +1,9 @@
 //! The reference rollup of one namespace: derive, execute, keep.
 //!
 //! ```text
-//!  Finalised ──▶ derive_lane (R12) ──▶ L2Input ──▶ BlockBuilder ──▶ ChainStore     `latest`
+//!  Finalised ──▶ Timeline (R12) ──▶ L2Input ──▶ BlockBuilder ──▶ ChainStore        `latest`
 //!                     ▲                               ▲
-//!              Fork (L1*)                             │ same lane block, same parent: adopted
+//!         Fork (L1*), what L1 queued                  │ same lane block, same parent: adopted
 //!  proposer's lane blocks, not yet final ──▶ pending layers                        `pending`
 //! ```
 //!
@@ -11,35 +11,46 @@
 //! the derived chain, the lane header and its signer alone ([`block_inputs`]), so what was executed
 //! as pending *is* the derived block if it stands on the same parent.
 //!
+//! When the pointer changes over to another fork of L1, the lane blocks that can tell the forks apart
+//! are derived and executed again from the first of them on ([`Reorg`]). Those that no fork above
+//! `L1fin` can change any more are let go.
+//!
 //! Tags (R22): `pending` is the last layer, `latest` the last derived block and moves only by
 //! [`Engine::apply`], which takes nothing without a finality certificate. `safe` and `finalized`
-//! are the last blocks whose context is safe on L1, or at or below `L1fin`.
+//! are the last blocks whose context is safe on L1, or that no fork above `L1fin` can change. Readers
+//! of the store see a new chain with [`Engine::publish`], all of it at once.
 
+mod apply;
 mod error;
 mod execute;
 mod pending;
 mod progress;
+mod queue;
 mod view;
 
+pub use apply::{Applied, AppliedLane, Derivation, Fallen, Lost, Reorg};
 pub use error::{EngineError, PushError};
 pub use execute::{Skipped, block_inputs, transaction_hash};
 pub use pending::{Included, PendingLane, is_sealed_form, outcome_of};
 pub use progress::LaneRow;
 pub use view::{PendingBlock, Tag, View};
 
-use crate::source::Finalised;
 use alloy_genesis::Genesis;
 use cortado_chain::Tip;
-use cortado_derive::{Cursor, Ethereum, Fork, Params, derive_lane};
+use cortado_derive::{Cursor, Ethereum, Lane, Params, Timeline};
 use cortado_evm::{ChainSpec, ChainStore, ExecutedBlock};
 use cortado_l1::TrackedHeader;
 use cortado_types::{
-    B256, Genesis as ChainGenesis, Height, L1Ref, LaneBody, Namespace, Operation, SignedLaneHeader,
-    TimestampMs,
+    Address, B256, Bytes, Genesis as ChainGenesis, Height, L1Ref, Namespace, SignedLaneHeader,
 };
+use execute::Senders;
 use pending::Layer;
-use progress::{Progress, Status};
-use std::{collections::VecDeque, path::Path, sync::Arc};
+use progress::{HeldRow, L1Row, Loaded, Progress, QueueRow, Status};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    path::Path,
+    sync::Arc,
+};
 
 /// What a rollup is.
 #[derive(Clone, Debug)]
@@ -52,43 +63,9 @@ pub struct RollupSpec {
     pub genesis: Genesis,
     /// Derivation parameters.
     pub params: Params,
-}
-
-/// Why a transaction of a finalised lane block has no effect.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fallen {
-    /// Hash of the transaction.
-    pub hash: B256,
-    /// The lane block it stands in.
-    pub lane: Height,
-    /// In words.
-    pub reason: String,
-}
-
-/// What one finalised lane block became.
-#[derive(Clone, Debug)]
-pub struct AppliedLane {
-    /// Its header.
-    pub lane: SignedLaneHeader,
-    /// Hash of its header.
-    pub hash: B256,
-    /// The L2 block, if it yields one.
-    pub block: Option<Arc<ExecutedBlock>>,
-    /// Whether the block had been executed as pending.
-    pub adopted: bool,
-    /// Transactions without effect.
-    pub fallen: Vec<Fallen>,
-}
-
-/// What one finalised block did.
-#[derive(Clone, Debug)]
-pub struct Applied {
-    /// Its number.
-    pub height: Height,
-    /// Its time, ms: closes slots (R6).
-    pub timestamp: TimestampMs,
-    /// The namespace's lane blocks in it.
-    pub lanes: Vec<AppliedLane>,
+    /// The contract on L1 whose queue it imports; none if it takes no L1→L2 calls. All of its nodes
+    /// must name the same one, like its genesis.
+    pub inbox: Option<Address>,
 }
 
 /// Finalised lane blocks by number and by L2 block. Cheap to clone.
@@ -96,31 +73,54 @@ pub struct Applied {
 pub struct LaneIndex(Arc<Progress>);
 
 impl LaneIndex {
-    /// The finalised lane block that became L2 block `number`, and its number.
+    /// The finalised lane block that became L2 block `number` of the canonical chain.
     ///
     /// # Errors
     /// If the database fails.
-    pub fn of_block(&self, number: u64) -> Result<Option<(Height, LaneRow)>, EngineError> {
+    pub fn of_block(&self, number: u64) -> Result<Option<LaneRow>, EngineError> {
         let Some(height) = self.0.lane_of_block(number)? else {
             return Ok(None);
         };
-        Ok(self.0.lane(height)?.map(|row| (height, row)))
+        self.0.lane(height)
+    }
+
+    /// Number of an L1 block that is known, on any fork.
+    pub fn l1_number(&self, hash: &B256) -> Option<u64> {
+        self.0.l1_number(hash)
     }
 }
 
+/// A finalised lane block that another fork could still change, and what it is on this one.
+#[derive(Clone, Debug)]
+struct Held {
+    lane: SignedLaneHeader,
+    signer: Address,
+    senders: Senders,
+    row: LaneRow,
+    /// The last L2 block after it.
+    head: Arc<ExecutedBlock>,
+}
+
 /// One rollup. Not shared: a single task drives it; readers hold [`View`]s.
+///
+/// - `held` are the lane blocks that the timeline holds, in the same order.
 #[derive(Debug)]
 pub struct Engine {
     spec: RollupSpec,
     store: Arc<ChainStore>,
     progress: Arc<Progress>,
     status: Status,
-    fork: Fork,
-    /// Executed blocks above the finalised one: number, hash, context.
-    unsettled: VecDeque<(u64, B256, L1Ref)>,
-    finalized: (u64, B256),
+    timeline: Timeline<Ethereum>,
+    held: VecDeque<Held>,
+    /// Lane blocks that are not derived yet, as the timeline has them, and the blocks that carry them.
+    waiting: VecDeque<(SignedLaneHeader, Height)>,
+    /// The L2 block before those held.
+    settled: Arc<ExecutedBlock>,
     safe: (u64, B256),
-    l1_safe: u64,
+    /// The L1 block that this node's L1 considers safe.
+    l1_safe: Option<L1Ref>,
+    /// L1 blocks of which it is not known what they queued, with their headers as RLP.
+    asked: BTreeMap<B256, Bytes>,
     layers: VecDeque<Layer>,
 }
 
@@ -142,25 +142,37 @@ impl Engine {
             &spec.genesis,
         )?);
         let progress = Arc::new(Progress::open(&dir.join("progress.redb"))?);
-        let (status, fork) = match progress.load()? {
+        let loaded = match progress.load()? {
             Some(loaded) => loaded,
             None => {
                 let anchor = TrackedHeader::read(&genesis.l1.anchor)?;
                 let at = anchor.to_ref();
+                let head = store.head().hash();
                 let status = Status {
                     height: Height::ZERO,
                     hash: genesis_hash,
                     tip: Tip::default(),
-                    cursor: Cursor::new(at),
+                    settled: Cursor::new(at),
                     l1_head: at,
                     l1_fin: at,
-                    l2_head: store.head().hash(),
+                    l2_head: head,
+                    l2_settled: head,
                 };
-                progress.write(&status, &[anchor], &[]);
+                let row = L1Row {
+                    header: anchor,
+                    queue: QueueRow::Told(Vec::new()),
+                };
+                progress.write(&status, &[], Vec::new(), Height::ZERO);
+                progress.write_l1(row.clone());
                 progress.sync()?;
-                (status, Fork::new(anchor))
+                Loaded {
+                    status,
+                    l1: vec![row],
+                    held: Vec::new(),
+                }
             }
         };
+        let status = loaded.status;
         if status.height == Height::ZERO && status.hash != genesis_hash {
             return Err(EngineError::WrongChain {
                 found: status.hash,
@@ -169,34 +181,76 @@ impl Engine {
         }
         // The store may have been synced after the last row was: derive the rest again.
         store.set_canonical(status.l2_head)?;
-        let finalized = store.finalized();
-        let finalized = (finalized.number(), finalized.hash());
+        let (fork, asked) = queue::load_fork(&spec, &status, loaded.l1)?;
+        let params = spec.params;
+        let settled = store
+            .executed(&status.l2_settled)
+            .ok_or(EngineError::NoBlock(status.l2_settled))?;
         let mut engine = Self {
+            timeline: Timeline::new(Ethereum, params, fork, status.settled.clone()),
+            safe: (settled.number(), settled.hash()),
             spec,
             store,
             progress,
             status,
-            fork,
-            unsettled: VecDeque::new(),
-            finalized,
-            safe: finalized,
-            l1_safe: 0,
+            held: VecDeque::new(),
+            waiting: VecDeque::new(),
+            settled,
+            l1_safe: None,
+            asked,
             layers: VecDeque::new(),
         };
-        for number in finalized.0 + 1..=engine.store.head().number() {
-            let Some(hash) = engine.store.hash_by_number(number)? else {
-                break;
-            };
-            let lane = match engine.progress.lane_of_block(number)? {
-                Some(height) => engine.progress.lane(height)?,
-                None => None,
-            };
-            if let Some(lane) = lane {
-                engine.unsettled.push_back((number, hash, lane.reached));
-            }
-        }
-        engine.settle();
+        engine.restore_held(loaded.held)?;
+        engine.mark_safe();
         Ok(engine)
+    }
+
+    /// Derives the held lane blocks again; what they became is in the store.
+    fn restore_held(&mut self, rows: Vec<HeldRow>) -> Result<(), EngineError> {
+        let lane = |row: &HeldRow| Lane {
+            header: row.lane.header.clone(),
+            body: Arc::new(row.body.clone()),
+        };
+        let to = (self.status.l1_head, self.status.l1_fin);
+        self.timeline
+            .advance(rows.iter().map(lane).collect(), &[], to)?;
+        let derived = self.timeline.held().len();
+        for (index, HeldRow { lane, .. }) in rows.into_iter().enumerate() {
+            let height = lane.header.height;
+            let row = self.progress.lane(height)?;
+            let row = row.ok_or(EngineError::NoLane(height))?;
+            if index >= derived {
+                self.waiting.push_back((lane, row.included));
+                continue;
+            }
+            let head = match row.l2_number {
+                0 => self.head(),
+                number => self
+                    .store
+                    .executed_by_number(number)
+                    .ok_or(EngineError::NoBlock(row.hash))?,
+            };
+            let signer = lane.signer().map_err(|source| EngineError::Signature {
+                lane: row.hash,
+                source,
+            })?;
+            self.held.push_back(Held {
+                lane,
+                signer,
+                senders: Senders::default(),
+                row,
+                head,
+            });
+        }
+        Ok(())
+    }
+
+    /// The last derived L2 block: `latest`.
+    pub fn head(&self) -> Arc<ExecutedBlock> {
+        self.held
+            .back()
+            .map_or(&self.settled, |held| &held.head)
+            .clone()
     }
 
     /// The rollup's namespace.
@@ -216,7 +270,7 @@ impl Engine {
 
     /// Whether the L1 fork followed here reaches to `block`: what builds on it can be judged.
     pub fn knows(&self, block: &L1Ref) -> bool {
-        self.fork.highest_common(block).is_some()
+        self.timeline.fork().highest_common(block).is_some()
     }
 
     /// The next block of the finality chain to apply.
@@ -252,171 +306,58 @@ impl Engine {
         LaneIndex(self.progress.clone())
     }
 
-    /// Applies the next block of the finality chain.
+    /// The end of the L1 fork that the rollup is derived on: `L1*`, or `L1fin` while `L1*` is on a fork
+    /// that L1 did not finalise.
+    pub fn l1_tip(&self) -> L1Ref {
+        self.timeline.fork().tip()
+    }
+
+    /// Number of an L1 block that is known here, on any fork.
+    pub fn l1_number(&self, hash: &B256) -> Option<u64> {
+        let header = self.timeline.fork().header(hash)?;
+        Some(header.number)
+    }
+
+    /// Whether everything final is derived and everything pending executed, so that something new can
+    /// be executed on it.
+    pub fn is_ready(&self) -> bool {
+        self.waiting.is_empty() && self.pending().all(|lane| lane.executed)
+    }
+
+    /// Whether `block` is on the fork that the rollup is derived on.
+    pub fn is_on_fork(&self, block: &L1Ref) -> bool {
+        self.timeline.fork().contains(block) == Some(true)
+    }
+
+    /// Says which L1 block this node's L1 considers safe; moves `safe` only.
+    pub fn set_l1_safe(&mut self, block: L1Ref) {
+        self.l1_safe = Some(block);
+        self.mark_safe();
+    }
+
+    /// The L1 block that this node's L1 considers safe, if it is on the fork.
+    pub fn l1_safe(&self) -> Option<L1Ref> {
+        self.l1_safe.filter(|block| self.is_on_fork(block))
+    }
+
+    /// Moves `safe` to the last block before which every lane block's context is.
+    fn mark_safe(&mut self) {
+        let last = self.l1_safe().and_then(|safe| {
+            let is_safe = |held: &&Held| held.row.context.number <= safe.number;
+            self.held.iter().take_while(is_safe).last()
+        });
+        let block = last.map_or(&self.settled, |held| &held.head);
+        self.safe = (block.number(), block.hash());
+    }
+
+    /// Shows readers of the store the chain as it is derived now. Quick, and all or nothing: whoever
+    /// must not see two chains in one answer keeps readers out meanwhile.
     ///
     /// # Errors
-    /// [`EngineError`]; nothing has changed then, and the same block can be applied again.
-    pub fn apply(&mut self, finalised: &Finalised) -> Result<Applied, EngineError> {
-        let block = finalised.block();
-        let header = &block.header;
-        if header.height != self.next_height() || header.parent != self.status.hash {
-            return Err(EngineError::NotNext {
-                got: header.height,
-                parent: header.parent,
-                height: self.status.height,
-                hash: self.status.hash,
-            });
-        }
-        let mut next = self.status.clone();
-        next.height = header.height;
-        next.hash = finalised.hash();
-        let mut applied = Applied {
-            height: header.height,
-            timestamp: header.timestamp,
-            lanes: Vec::new(),
-        };
-        let mut rows = Vec::new();
-        let mut head = self.store.head();
-        let mut unsettled = Vec::new();
-        // Layers are only looked at until everything of the block has worked out.
-        let mut matched = 0;
-        for lane in cortado_derive::lanes_of(block, self.spec.namespace) {
-            let hash = lane.header.hash();
-            let layer = self
-                .layers
-                .get(matched)
-                .filter(|layer| layer.sealed_as() == Some(hash));
-            let own = layer.map(Layer::body);
-            let body: &LaneBody = match (finalised.body(&hash), &own) {
-                (Some(body), _) => body,
-                (None, Some(own)) => own,
-                (None, None) => {
-                    return Err(EngineError::NoBody {
-                        lane: hash,
-                        height: header.height,
-                    });
-                }
-            };
-            let (cursor, input) = derive_lane(
-                &next.cursor,
-                &lane.header,
-                body,
-                &self.fork,
-                &Ethereum,
-                &self.spec.params,
-            )?;
-            let adopted = layer.and_then(|layer| layer.executed_as(&head, &input));
-            let is_adopted = adopted.is_some();
-            let (executed, skipped) = match adopted {
-                Some(block) => (block, Vec::new()),
-                None => {
-                    let signer = lane
-                        .signer()
-                        .map_err(|source| EngineError::Signature { lane: hash, source })?;
-                    execute::execute(&self.spec.chain, &head, &input, signer)
-                        .map_err(|source| EngineError::Build { lane: hash, source })?
-                }
-            };
-            if matched < self.layers.len() {
-                matched = if layer.is_some() {
-                    matched + 1
-                } else {
-                    usize::MAX
-                };
-            }
-            let block = match executed {
-                Some(block) => Some(self.store.insert(block)?),
-                None => None,
-            };
-            if let Some(block) = &block {
-                head = block.clone();
-                unsettled.push((block.number(), block.hash(), input.context));
-            }
-            rows.push((
-                lane.header.height,
-                LaneRow {
-                    hash,
-                    slot: lane.header.slot,
-                    seq: lane.header.seq,
-                    timestamp: lane.header.timestamp,
-                    context: lane.header.context,
-                    reached: input.context,
-                    included: header.height,
-                    l2_number: block.as_ref().map_or(0, |block| block.number()),
-                },
-            ));
-            let fallen = execute::fallen(&input, body, skipped);
-            applied.lanes.push(AppliedLane {
-                lane: lane.clone(),
-                hash,
-                block,
-                adopted: is_adopted,
-                fallen,
-            });
-            next.cursor = cursor;
-            next.tip = Tip {
-                height: lane.header.height,
-                hash,
-                slot: lane.header.slot,
-                seq: lane.header.seq,
-                last: lane.header.last,
-                timestamp: lane.header.timestamp,
-            };
-        }
-        // R8: lane blocks first, then the pointer.
-        let headers = moved_headers(block)?;
-        let mut fork = None;
-        if !headers.is_empty() {
-            let mut followed = self.fork.clone();
-            followed.follow(block)?;
-            followed.prune(&next.cursor);
-            fork = Some(followed);
-        }
-        next.l1_head = header.l1_head.block;
-        next.l1_fin = header.l1_fin;
-        next.l2_head = head.hash();
-        self.store.set_canonical(next.l2_head)?;
-        self.progress.write(&next, &headers, &rows);
-
-        self.status = next;
-        if let Some(fork) = fork {
-            self.fork = fork;
-        }
-        self.unsettled.extend(unsettled);
-        self.settle();
-        self.settle_layers(&applied);
-        Ok(applied)
-    }
-
-    /// Says which L1 block this node's L1 considers safe, by number; moves `safe` only.
-    pub fn set_l1_safe(&mut self, number: u64) {
-        self.l1_safe = self.l1_safe.max(number);
-        self.settle();
-    }
-
-    /// Moves `safe` and `finalized` to the last blocks whose contexts are.
-    fn settle(&mut self) {
-        let fin = self.status.l1_fin.number;
-        while let Some((number, hash, context)) = self.unsettled.front().copied()
-            && context.number <= fin
-        {
-            self.finalized = (number, hash);
-            self.unsettled.pop_front();
-        }
-        if self.safe.0 < self.finalized.0 {
-            self.safe = self.finalized;
-        }
-        let safe = self.l1_safe.max(fin);
-        let last = self
-            .unsettled
-            .iter()
-            .take_while(|(_, _, context)| context.number <= safe)
-            .last();
-        if let Some((number, hash, _)) = last
-            && *number > self.safe.0
-        {
-            self.safe = (*number, *hash);
-        }
+    /// If the store fails.
+    pub fn publish(&self) -> Result<(), EngineError> {
+        self.store.set_canonical(self.head().hash())?;
+        Ok(())
     }
 
     /// Makes all that was applied durable and lets the store drop what is final. What is applied
@@ -425,34 +366,23 @@ impl Engine {
     /// # Errors
     /// If a disk fails.
     pub fn persist(&mut self) -> Result<(), EngineError> {
+        self.publish()?;
         // In this order: a row never names a block that the store could have lost.
         self.store.persist()?;
         self.progress.sync()?;
-        if self.store.finalized().number() < self.finalized.0 {
-            self.store.finalize(self.finalized.1)?;
+        if self.store.finalized().number() < self.settled.number() {
+            self.store.finalize(self.settled.hash())?;
         }
         Ok(())
     }
 
     /// Number and hash of `finalized`.
     pub fn finalized(&self) -> (u64, B256) {
-        self.finalized
+        (self.settled.number(), self.settled.hash())
     }
 
     /// Number and hash of `safe`.
     pub fn safe(&self) -> (u64, B256) {
         self.safe
     }
-}
-
-fn moved_headers(block: &cortado_types::Block) -> Result<Vec<TrackedHeader>, EngineError> {
-    let mut headers = Vec::new();
-    for operation in &block.operations {
-        if let Operation::MovePointer(moved) = operation {
-            for raw in &moved.headers {
-                headers.push(TrackedHeader::read(raw)?);
-            }
-        }
-    }
-    Ok(headers)
 }

@@ -13,6 +13,7 @@
 //! Several namespaces share one journal, so one fsync serves all that wait.
 
 pub mod actor;
+mod again;
 mod book;
 mod feed;
 mod follow;
@@ -21,6 +22,7 @@ mod queue;
 mod record;
 mod state;
 
+pub use again::AGAIN_PER_TICK_MAX;
 pub use book::{Book, BookError, PROMISES_KEPT_MAX};
 pub use feed::{Feed, FeedCursor};
 pub use queue::{QUEUED_BYTES_MAX, QUEUED_MAX, QUEUED_MS_MAX, QUEUED_PER_SENDER_MAX};
@@ -32,6 +34,7 @@ use crate::{
     journal::{Journal, JournalError, TailOf},
     source::{PreconfEvent, Promises, SealedLane, Submitted},
 };
+use again::Again;
 use alloy_primitives::map::HashMap;
 use cortado_ethrpc::SubmitError;
 use cortado_evm::BuildError;
@@ -156,6 +159,8 @@ struct Lane {
     /// Transactions executed as pending: the lane block's number.
     known: HashMap<B256, u64>,
     bytes: usize,
+    /// What lost its place and waits for another.
+    again: Again,
     /// From the journal, until the chain is caught up with.
     restored: Option<Journaled>,
 }
@@ -263,6 +268,7 @@ impl Gateway {
                 live: VecDeque::new(),
                 known: HashMap::default(),
                 bytes: 0,
+                again: Again::default(),
                 restored: Some(restored),
             };
             lanes.insert(namespace, lane);

@@ -25,6 +25,7 @@ pub mod datadir;
 pub mod engine;
 pub mod gateway;
 pub mod journal;
+mod queues;
 pub mod service;
 pub mod source;
 pub mod wire;

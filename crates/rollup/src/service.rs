@@ -8,7 +8,7 @@ use crate::{
         Gateway, GatewayConfig, GatewayError,
         actor::{self, GatewayHandle, RunningGateway, clock_now},
     },
-    source::{FinalisedSource, LaneSink, PreconfSource, TransactionSink},
+    source::{FinalisedSource, LaneSink, PreconfSource, QueueSource, TransactionSink},
     wire,
 };
 use alloy_genesis::Genesis;
@@ -16,7 +16,7 @@ use cortado_chain::{GenesisStateError, State};
 use cortado_derive::Params;
 use cortado_ethrpc::{Counters, Limits};
 use cortado_evm::ChainSpec;
-use cortado_types::{B256, Genesis as ChainGenesis, Namespace, ecdsa::SigningKey};
+use cortado_types::{Address, B256, Genesis as ChainGenesis, Namespace, ecdsa::SigningKey};
 use serde::{Deserialize, Serialize};
 use std::{io, net::SocketAddr, path::PathBuf, sync::Arc};
 use thiserror::Error;
@@ -47,6 +47,9 @@ pub struct RollupConfig {
     pub listen: SocketAddr,
     /// Where its proposer listens, `ws://…`.
     pub proposer: String,
+    /// Its inbox on L1, whose queue it imports. As much a part of the rollup as its genesis.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inbox: Option<Address>,
 }
 
 /// One rollup that a proposer serves.
@@ -57,6 +60,9 @@ pub struct ProposedRollup {
     pub namespace: Namespace,
     /// Block 0 of the rollup, as geth writes it (JSON).
     pub genesis: PathBuf,
+    /// Its inbox on L1, the same as its nodes have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inbox: Option<Address>,
 }
 
 /// A proposer.
@@ -138,7 +144,11 @@ pub enum ServiceError {
 ///
 /// # Errors
 /// If the file cannot be read, or is of another chain.
-pub fn rollup_spec(namespace: Namespace, path: &PathBuf) -> Result<RollupSpec, ServiceError> {
+pub fn rollup_spec(
+    namespace: Namespace,
+    path: &PathBuf,
+    inbox: Option<Address>,
+) -> Result<RollupSpec, ServiceError> {
     let failed = |reason: String| ServiceError::Genesis {
         path: path.clone(),
         reason,
@@ -154,11 +164,20 @@ pub fn rollup_spec(namespace: Namespace, path: &PathBuf) -> Result<RollupSpec, S
             namespace,
         });
     }
-    Ok(spec_of(namespace, genesis))
+    Ok(spec_of(namespace, genesis, inbox))
 }
 
-/// The constants of a rollup with this genesis.
-pub fn spec_of(namespace: Namespace, genesis: Genesis) -> RollupSpec {
+/// What a rollup's directory holds. Its inbox is in it: with another one the same lane blocks are
+/// another chain.
+fn kind_of(namespace: Namespace, inbox: Option<Address>) -> String {
+    match inbox {
+        Some(inbox) => format!("rollup-{namespace}-{inbox}"),
+        None => format!("rollup-{namespace}"),
+    }
+}
+
+/// The constants of a rollup with this genesis and inbox.
+pub fn spec_of(namespace: Namespace, genesis: Genesis, inbox: Option<Address>) -> RollupSpec {
     let mut chain = ChainSpec::rollup(namespace.get());
     if genesis.gas_limit > 0 {
         chain.gas_limit = genesis.gas_limit;
@@ -170,6 +189,7 @@ pub fn spec_of(namespace: Namespace, genesis: Genesis) -> RollupSpec {
         params: Params {
             import_gas: IMPORT_GAS,
         },
+        inbox,
     }
 }
 
@@ -211,10 +231,15 @@ impl<T> RunningRollup<T> {
 ///
 /// # Errors
 /// [`ServiceError`].
-pub async fn start_rollup<F: FinalisedSource, P: PreconfSource, T: TransactionSink>(
+pub async fn start_rollup<
+    F: FinalisedSource,
+    Q: QueueSource,
+    P: PreconfSource,
+    T: TransactionSink,
+>(
     config: &RollupConfig,
     chain: &ChainGenesis,
-    source: F,
+    source: (F, Q),
     preconfs: P,
     sink: T,
 ) -> Result<RunningRollup<T>, ServiceError> {
@@ -225,8 +250,8 @@ pub async fn start_rollup<F: FinalisedSource, P: PreconfSource, T: TransactionSi
         .find(|entry| entry.namespace == namespace)
         .and_then(|entry| entry.reserve_holder)
         .ok_or(ServiceError::NoHolder { namespace })?;
-    let spec = rollup_spec(namespace, &config.genesis)?;
-    let dir = DataDir::open(&config.data_dir, &format!("rollup-{namespace}"))?;
+    let spec = rollup_spec(namespace, &config.genesis, config.inbox)?;
+    let dir = DataDir::open(&config.data_dir, &kind_of(namespace, config.inbox))?;
     let engine = Engine::open(dir.path(), spec, chain, genesis_hash(chain)?)?;
     let (node, follower) = backend::start(engine, proposer, source, preconfs, sink);
     let counters = Arc::new(Counters::default());
@@ -279,11 +304,11 @@ impl RunningProposer {
 ///
 /// # Errors
 /// [`ServiceError`].
-pub async fn start_proposer<F: FinalisedSource, L: LaneSink>(
+pub async fn start_proposer<F: FinalisedSource, Q: QueueSource, L: LaneSink>(
     config: &ProposerConfig,
     chain: &ChainGenesis,
     key: SigningKey,
-    source: F,
+    (source, queues): (F, Q),
     sink: L,
 ) -> Result<RunningProposer, ServiceError> {
     let (lane_ms, slot_ms) = (config.lane_ms, chain.slot_ms);
@@ -294,10 +319,10 @@ pub async fn start_proposer<F: FinalisedSource, L: LaneSink>(
     let block = genesis_hash(chain)?;
     let (mut engines, mut dirs) = (Vec::new(), Vec::new());
     for rollup in &config.rollups {
-        let spec = rollup_spec(rollup.namespace, &rollup.genesis)?;
+        let spec = rollup_spec(rollup.namespace, &rollup.genesis, rollup.inbox)?;
         let own = DataDir::open(
             &dir.path().join(format!("rollup-{}", rollup.namespace)),
-            &format!("rollup-{}", rollup.namespace),
+            &kind_of(rollup.namespace, rollup.inbox),
         )?;
         engines.push(Engine::open(own.path(), spec, chain, block)?);
         dirs.push(own);
@@ -325,7 +350,7 @@ pub async fn start_proposer<F: FinalisedSource, L: LaneSink>(
         None,
     )?;
     dirs.insert(0, dir);
-    let (handle, gateway) = actor::start(gateway, source, sink);
+    let (handle, gateway) = actor::start(gateway, source, queues, sink);
     let counters = Arc::new(Counters::default());
     let addr = config.listen;
     let server = wire::serve(addr, handle.clone(), counters.clone())

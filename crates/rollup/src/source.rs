@@ -1,10 +1,11 @@
 //! Where a rollup's inputs come from and where its outputs go: the seams that a node wires to its
 //! network.
 
+use cortado_derive::Entry;
 use cortado_preconf::SignedPromise;
 use cortado_types::{
-    B256, Block, BodyError, Bytes, CertificateError, ChainId, FinalityCertificate, Header, Height,
-    LaneBody, LaneHeader, Namespace, SeatSet, SignedLaneHeader,
+    Address, B256, Block, BodyError, Bytes, CertificateError, ChainId, FinalityCertificate, Header,
+    Height, LaneBody, LaneHeader, Namespace, SeatSet, SignedLaneHeader,
 };
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, future::Future};
@@ -176,6 +177,29 @@ pub trait FinalisedSource: Send + Sync + 'static {
         height: Height,
         namespaces: &[Namespace],
     ) -> impl Future<Output = Result<Finalised, SourceError>> + Send;
+}
+
+/// Where it is read what L1 blocks queued for a rollup.
+pub trait QueueSource: Send + Sync + 'static {
+    /// What the L1 block with this header (RLP) queued in `inbox`, in order, checked against the
+    /// header.
+    fn queue(
+        &self,
+        header: &Bytes,
+        inbox: Address,
+    ) -> impl Future<Output = Result<Vec<Entry>, SourceError>> + Send;
+}
+
+/// For rollups without an inbox: nothing is ever asked.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoQueue;
+
+impl QueueSource for NoQueue {
+    async fn queue(&self, _header: &Bytes, inbox: Address) -> Result<Vec<Entry>, SourceError> {
+        Err(SourceError(format!(
+            "no L1 node is configured that could tell what was queued in {inbox}"
+        )))
+    }
 }
 
 /// A lane block as its proposer hands it out.

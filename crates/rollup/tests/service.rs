@@ -117,6 +117,7 @@ async fn proposer(net: &Net, dir: &Path, listen: SocketAddr) -> RunningProposer 
         rollups: vec![ProposedRollup {
             namespace: ROLLUP,
             genesis: genesis_file(net, dir),
+            inbox: None,
         }],
         data_dir: dir.join("proposer"),
         listen,
@@ -142,6 +143,7 @@ async fn rollup(net: &Net, dir: &Path, proposer: SocketAddr) -> RunningRollup<Pr
         data_dir: dir.join("rollup"),
         listen: ANY.parse().expect("an address"),
         proposer: url.clone(),
+        inbox: None,
     };
     let genesis = net.chain.lock().expect("no panic").genesis.clone();
     let stream = ProposerStream::new(url.clone(), ROLLUP);

@@ -49,8 +49,8 @@ impl Rollup {
         let headers = pointer_headers(block)?;
         let to = (block.header.l1_head.block, block.header.l1_fin);
         let advance = self.timeline.advance(lanes.collect(), &headers, to)?;
-        if advance.kept < advance.held {
-            let again = advance.held - advance.kept;
+        if advance.kept < advance.derived {
+            let again = advance.derived - advance.kept;
             println!("L1 changed forks: {again} lane blocks are derived again");
             self.ledger = self.before[advance.kept].clone();
             self.before.truncate(advance.kept);
@@ -71,6 +71,7 @@ impl Rollup {
         }
         let settled = self.timeline.settle(&block.header.l1_fin);
         self.before.drain(..settled);
+        self.timeline.prune();
         Ok(())
     }
 }

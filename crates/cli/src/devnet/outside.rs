@@ -165,7 +165,7 @@ async fn config(
     let config = DeployConfig {
         // Another devnet of this seed may have been here before.
         first_nonce: deployer.l1().nonce(deployer.account()).await?,
-        ..stake::deploy_config(l1_chain_id, head.timestamp, epoch)
+        ..stake::deploy_config(shape, l1_chain_id, head.timestamp, epoch)
     };
     write_toml(&path, &config)?;
     Ok(config)

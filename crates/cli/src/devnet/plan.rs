@@ -14,10 +14,10 @@ use anyhow::{Context, Result, bail};
 use cortado_contracts::Addresses;
 use cortado_devl1::{Config as L1Node, Prefunded};
 use cortado_node::{
-    attester::{AttesterConfig, L1NodeConfig, PeerConfig, SeatConfig},
+    attester::{AttesterConfig, PeerConfig, SeatConfig},
     home::write_atomically,
     keys::{self, ProposerKeys, Secret},
-    l1::VerifiedHeader,
+    l1::{L1NodeConfig, VerifiedHeader},
     proposer::ProposerNodeConfig,
     rollup::RollupNodeConfig,
     slashing::SlashingConfig,
@@ -388,6 +388,7 @@ pub fn make_chain(
         let listen = ports.take(9_700 + proposer as u16)?;
         let mut rollups = Vec::new();
         for namespace in shape.namespaces_of(proposer) {
+            let inbox = l1_state.contracts.inboxes.get(&namespace).copied();
             let genesis = layout.dir.join(format!("rollup-{namespace}.genesis.json"));
             let text =
                 serde_json::to_string_pretty(&rollup_genesis(shape, namespace, &l1_state.anchor))?;
@@ -395,6 +396,7 @@ pub fn make_chain(
             rollups.push(ProposedRollup {
                 namespace,
                 genesis: genesis.clone(),
+                inbox,
             });
             let offset = (namespace.get() - FIRST_NAMESPACE) as u16;
             nodes.push(RollupNodeConfig {
@@ -406,6 +408,7 @@ pub fn make_chain(
                     data_dir: layout.data(&format!("rollup-{namespace}")),
                     listen: ports.take(9_545 + offset)?,
                     proposer: format!("ws://{listen}"),
+                    inbox,
                 },
                 l1: Some(l1.clone()),
             });
@@ -418,6 +421,7 @@ pub fn make_chain(
             allow_private_peers: true,
             worker_threads: 2,
             peers: peers.clone(),
+            l1: Some(l1.clone()),
             gateway: ProposerConfig {
                 rollups,
                 data_dir: layout.data(&format!("{name}-gateway")),
@@ -435,7 +439,7 @@ pub fn make_chain(
     let relay = RelayConfig {
         genesis: layout.genesis(),
         nodes: attesters,
-        rpc: l1.rpc.clone(),
+        rpc: l1.rpc.first().to_owned(),
         contracts: layout.contracts(),
         key: layout.account("relayer"),
         data_dir: layout.data("relay"),

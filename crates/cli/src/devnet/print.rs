@@ -22,6 +22,9 @@ pub fn banner(summary: &Summary, layout: &Layout) {
     println!("\nRollups");
     for rollup in &summary.rollups {
         println!("  {}     {}  {}", rollup.namespace, rollup.rpc, rollup.ws);
+        if let Some(inbox) = rollup.inbox {
+            println!("  inbox     {inbox}  takes deposits on L1");
+        }
     }
     println!("\nAttesters");
     for attester in &summary.attesters {
@@ -51,6 +54,17 @@ pub fn banner(summary: &Summary, layout: &Layout) {
             rollup.rpc
         );
         println!("  cortado status {}", attester.api);
+        let dir = layout.dir.display();
+        println!("  cortado reference --data-dir {dir}");
+        if summary.processes.iter().any(|part| part.name == "l1") {
+            println!("  cortado l1 reorg --depth 3 --data-dir {dir}");
+        }
+        println!(
+            "  cortado deposit --data-dir {} --namespace {} --to {} --wei 1000000000",
+            layout.dir.display(),
+            rollup.namespace,
+            to.address
+        );
         println!(
             "  cortado stake status --rpc {} --contracts {}",
             summary.l1.rpc,

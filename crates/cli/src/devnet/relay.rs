@@ -52,7 +52,7 @@ async fn open(layout: &Layout, shape: &Shape, config: &Path) -> Result<RelayServ
     plan.light_client = Some(LightClientSettings {
         anchor: codec::encode(&State::genesis(&genesis)?.genesis_block().header).into(),
         seats: genesis.seats.seats.clone(),
-        nonce: Some(plan.first_nonce + stake::LIGHT_CLIENT_NONCE),
+        nonce: Some(plan.first_nonce + stake::light_client_nonce(shape)),
     });
     let addresses = deploy(&sender, &plan).await?;
     stake::write_addresses(layout, &addresses)?;

@@ -18,8 +18,8 @@ use crate::{
 };
 use anyhow::{Context, Result, bail};
 use cortado_node::{
-    attester::{Attester, L1NodeConfig},
-    l1::{Beacon, L1Rpc},
+    attester::Attester,
+    l1::{Beacon, L1NodeConfig, L1Rpc},
     proposer::Proposer,
     rollup::RollupNode,
 };
@@ -182,14 +182,14 @@ async fn start_all(
         Some(made) => made,
         None => {
             let l1 = l1_node(shape, l1_part.as_ref())?;
-            let rpc = L1Rpc::new(&l1.rpc)?;
+            let rpc = L1Rpc::new(l1.rpc.first())?;
             let l1_chain_id = first_answer(&rpc).await?;
             shape.check_l1(l1_chain_id)?;
             let slots_per_epoch = slots_per_epoch(shape, &l1).await?;
             let beginning = match &l1_part {
                 Some(_) => beginning(layout, shape, &rpc).await?,
                 None => {
-                    let at = (l1.rpc.as_str(), l1_chain_id, slots_per_epoch);
+                    let at = (l1.rpc.first(), l1_chain_id, slots_per_epoch);
                     let first = layout.account("account-0");
                     outside::begin(layout, shape, at, payer.unwrap_or(&first)).await?
                 }
@@ -238,7 +238,7 @@ fn l1_node(shape: &Shape, part: Option<&Part>) -> Result<L1NodeConfig> {
         Some(part) => {
             let config: cortado_devl1::Config = read_toml(&part.config)?;
             Ok(L1NodeConfig {
-                rpc: format!("http://{}", config.rpc_addr),
+                rpc: format!("http://{}", config.rpc_addr).into(),
                 beacon: Some(format!("http://{}", config.beacon_addr)),
             })
         }
@@ -246,7 +246,8 @@ fn l1_node(shape: &Shape, part: Option<&Part>) -> Result<L1NodeConfig> {
             rpc: shape
                 .l1
                 .clone()
-                .context("neither an embedded nor an outside L1")?,
+                .context("neither an embedded nor an outside L1")?
+                .into(),
             beacon: shape.beacon.clone(),
         }),
     }

@@ -12,7 +12,7 @@ use super::{
 use anyhow::{Context, Result};
 use cortado_contracts::{
     DeployConfig, GenesisOperator, GenesisPlan, SeatSecret,
-    plan::{GWEI, RegistrySettings, SlasherSettings, ValidatorSettings},
+    plan::{GWEI, InboxSettings, RegistrySettings, SlasherSettings, ValidatorSettings},
     sender::SenderSettings,
 };
 use cortado_node::{
@@ -36,8 +36,11 @@ const EVIDENCE_SECONDS: u32 = 300;
 /// How long stake takes to leave, seconds.
 const UNBONDING_SECONDS: u32 = 960;
 
-/// The deployer's nonce at the light client: three contracts and the first settlement come before.
-pub const LIGHT_CLIENT_NONCE: u64 = 4;
+/// The deployer's nonce at the light client: three contracts, an inbox a rollup and the first
+/// settlement come before.
+pub fn light_client_nonce(shape: &Shape) -> u64 {
+    4 + u64::from(shape.rollups)
+}
 
 /// Keys of seat number `index`.
 pub fn seat_keys(seed: u64, index: u32) -> Result<SeatKeys> {
@@ -103,8 +106,8 @@ pub fn write_keys(layout: &Layout, shape: &Shape) -> Result<()> {
             reporter_key(shape.seed, index),
         )?;
     }
-    if let Some(first) = accounts::accounts(shape.seed).into_iter().next() {
-        save("account-0", first)?;
+    for (index, key) in accounts::accounts(shape.seed).into_iter().enumerate() {
+        save(&format!("account-{index}"), key)?;
     }
     save("deployer", deployer_key(shape.seed))?;
     save("relayer", relayer_key(shape.seed))?;
@@ -135,7 +138,16 @@ pub fn stake_gwei(shape: &Shape) -> u64 {
 }
 
 /// What is deployed; `genesis` is when the registry's epoch 0 began, seconds since 1970.
-pub fn deploy_config(l1_chain_id: u64, genesis: u64, epoch_seconds: u32) -> DeployConfig {
+pub fn deploy_config(
+    shape: &Shape,
+    l1_chain_id: u64,
+    genesis: u64,
+    epoch_seconds: u32,
+) -> DeployConfig {
+    let inbox = |namespace| InboxSettings {
+        namespace,
+        nonce: None,
+    };
     DeployConfig {
         chain_id: ChainId::new(CHAIN_ID),
         l1_chain_id,
@@ -161,6 +173,7 @@ pub fn deploy_config(l1_chain_id: u64, genesis: u64, epoch_seconds: u32) -> Depl
             genesis_fork_version: Default::default(),
         },
         restaking: None,
+        inboxes: shape.namespaces().into_iter().map(inbox).collect(),
         light_client: None,
     }
 }
@@ -198,7 +211,7 @@ pub fn operators(shape: &Shape) -> Result<Vec<GenesisOperator>> {
 /// What the embedded L1 starts with, and writes the contracts' files. `l1_genesis` in seconds.
 pub fn before_genesis(layout: &Layout, shape: &Shape, l1_genesis: u64) -> Result<GenesisPlan> {
     let epoch = epoch_seconds(shape, SLOTS_PER_EPOCH)?;
-    let config = deploy_config(L1_CHAIN_ID, l1_genesis - u64::from(epoch), epoch);
+    let config = deploy_config(shape, L1_CHAIN_ID, l1_genesis - u64::from(epoch), epoch);
     write_toml(&layout.contracts_config(), &config)?;
     let deployer = deployer_key(shape.seed).address();
     let plan = GenesisPlan::new(&config, deployer, &operators(shape)?, l1_genesis)?;

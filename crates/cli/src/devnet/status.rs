@@ -5,14 +5,15 @@ use super::{
     summary::Summary,
     traffic::{Counters, rpc},
 };
-use cortado_client::Client;
+use crate::{finality::Finality, rpc::Rpc, status::get};
+use cortado_client::{Client, api::Status};
 use cortado_node::{attester::load_genesis, clock};
 use cortado_types::Height;
 use futures::StreamExt;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -34,6 +35,10 @@ struct Seen {
     slot: u64,
     l1_head: u64,
     l1_fin: u64,
+    /// `L1*` under the tip, blocks, as an attester counts them.
+    l1_depth: Option<u64>,
+    /// What rollups say of their finality, by namespace.
+    finality: BTreeMap<u64, Finality>,
 }
 
 /// Draws the line until the task is dropped. Without a terminal nothing is drawn.
@@ -45,10 +50,19 @@ pub async fn line(layout: &Layout, summary: &Summary, traffic: Arc<Counters>) {
         .iter()
         .map(|one| one.api.clone())
         .collect();
+    let watcher = tokio::spawn(watch(
+        urls.first().cloned(),
+        summary
+            .rollups
+            .iter()
+            .map(|one| (one.namespace, Rpc::new(&one.rpc)))
+            .collect(),
+        seen.clone(),
+    ));
     let follower = tokio::spawn(follow(layout.genesis(), urls, seen.clone()));
     let rollups: Vec<String> = summary.rollups.iter().map(|one| one.rpc.clone()).collect();
     let counter = tokio::spawn(count(rollups, transactions.clone()));
-    let _ended_with_the_line = [Abort(follower), Abort(counter)];
+    let _ended_with_the_line = [Abort(follower), Abort(counter), Abort(watcher)];
     let bar = ProgressBar::new_spinner();
     if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}") {
         bar.set_style(style);
@@ -75,8 +89,12 @@ pub async fn line(layout: &Layout, summary: &Summary, traffic: Arc<Counters>) {
                     at(99).copied().unwrap_or_default()
                 ),
             };
+            let depth = seen
+                .l1_depth
+                .map_or(String::new(), |depth| format!(" (tip −{depth})"));
+            let rollups: String = seen.finality.iter().map(rollup).collect();
             format!(
-                "slot {}  height {}  {latency}  {tps:.0} tx/s  L1* {}  L1fin {}",
+                "slot {}  height {}  {latency}  {tps:.0} tx/s  L1* {}{depth}  L1fin {}{rollups}",
                 seen.slot, seen.height, seen.l1_head, seen.l1_fin
             )
         };
@@ -88,6 +106,43 @@ pub async fn line(layout: &Layout, summary: &Summary, traffic: Arc<Counters>) {
         };
         bar.set_message(message + &sent);
         bar.tick();
+    }
+}
+
+/// One rollup on the line: conditional and unconditional blocks, and what reorgs of L1 took.
+fn rollup((namespace, finality): (&u64, &Finality)) -> String {
+    let Finality {
+        latest, finalized, ..
+    } = finality;
+    let reorgs = match finality.reorgs {
+        0 => String::new(),
+        _ => format!(
+            " {} dropped {} survived",
+            finality.dropped, finality.survived
+        ),
+    };
+    format!("  {namespace}: {latest} if L1 stays, {finalized} for good{reorgs}")
+}
+
+/// Asks an attester how deep the pointer is under the L1's tip, and the rollups for their finality.
+async fn watch(attester: Option<String>, rollups: Vec<(u64, Rpc)>, seen: Arc<Mutex<Seen>>) {
+    let http = reqwest::Client::new();
+    loop {
+        if let Some(url) = &attester {
+            let status = get::<Status>(&http, &format!("{url}/v1/status")).await.ok();
+            let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+            seen.l1_depth = status.and_then(|status| status.l1_depth);
+        }
+        for (namespace, rpc) in &rollups {
+            // A rollup node that does not say is not shown.
+            let finality = Finality::of(rpc).await.ok().flatten();
+            let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+            match finality {
+                Some(finality) => seen.finality.insert(*namespace, finality),
+                None => seen.finality.remove(namespace),
+            };
+        }
+        tokio::time::sleep(TICK).await;
     }
 }
 

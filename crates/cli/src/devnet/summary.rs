@@ -15,7 +15,7 @@ use cortado_node::{
     proposer::ProposerNodeConfig, rollup::RollupNodeConfig,
 };
 use cortado_types::{Address, Identity};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
@@ -23,7 +23,7 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 const RETRY: Duration = Duration::from_millis(25);
 
 /// The whole of it.
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 pub struct Summary {
     /// Id of the finality chain.
     pub chain_id: u64,
@@ -48,7 +48,7 @@ pub struct Summary {
 }
 
 /// The L1's URLs.
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 pub struct L1 {
     /// EIP-155 id.
     pub chain_id: u64,
@@ -61,31 +61,31 @@ pub struct L1 {
 }
 
 /// An attester's URL.
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 pub struct Attester {
     /// REST and events.
     pub api: String,
     /// Identities of its seats.
     pub seats: Vec<Identity>,
     /// Its process, if it has one of its own.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pid: Option<u32>,
 }
 
 /// A proposer's URL.
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 pub struct Proposer {
     /// JSON-RPC over WebSocket, for rollup nodes.
     pub rpc: String,
     /// Namespaces it proposes for.
     pub namespaces: Vec<u64>,
     /// Its process, if it has one of its own.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pid: Option<u32>,
 }
 
 /// A rollup's URLs.
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 pub struct Rollup {
     /// Its namespace, equal to `eth_chainId`.
     pub namespace: u64,
@@ -93,13 +93,16 @@ pub struct Rollup {
     pub rpc: String,
     /// JSON-RPC over WebSocket.
     pub ws: String,
+    /// Its inbox on L1, which takes deposits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inbox: Option<Address>,
     /// Its process, if it has one of its own.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pid: Option<u32>,
 }
 
 /// A funded account.
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 pub struct Account {
     /// Its address.
     pub address: Address,
@@ -108,7 +111,7 @@ pub struct Account {
 }
 
 /// A part.
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 pub struct Process {
     /// `attester-0`.
     pub name: String,
@@ -174,6 +177,7 @@ impl Summary {
                         namespace: config.rollup.namespace.get(),
                         rpc: format!("http://{}", config.rollup.listen),
                         ws: format!("ws://{}", config.rollup.listen),
+                        inbox: config.rollup.inbox,
                         pid,
                     });
                 }
@@ -259,6 +263,17 @@ impl Summary {
                 tokio::time::sleep(RETRY).await;
             }
         }
+    }
+
+    /// Reads the summary of a devnet that runs.
+    ///
+    /// # Errors
+    /// If none runs there.
+    pub fn read(layout: &Layout) -> Result<Self> {
+        let path = layout.summary();
+        let what = || format!("no devnet runs on {}", layout.dir.display());
+        let text = std::fs::read_to_string(&path).with_context(what)?;
+        serde_json::from_str(&text).with_context(|| path.display().to_string())
     }
 
     /// Writes `devnet.json`, whole or not at all.

@@ -2,14 +2,14 @@
 
 use super::support::*;
 use crate::{
-    abi::{Registry, Slasher, ValidatorRegister},
+    abi::{Inbox, Registry, Slasher, ValidatorRegister},
     genesis::{GenesisError, GenesisPlan, places},
-    plan::PlanError,
+    plan::{Contract, InboxSettings, PlanError},
     registration::KeyRegistration,
     seats::SeatsError,
 };
-use alloy_primitives::{Address, U256};
-use cortado_types::{ChainId, SeatSet};
+use alloy_primitives::{Address, B256, U256, keccak256};
+use cortado_types::{ChainId, Namespace, SeatSet};
 
 #[test]
 fn a_genesis_has_contracts_operators_and_settled_seats() {
@@ -65,6 +65,102 @@ fn a_genesis_leaves_no_ether_but_the_stake_and_nonces_go_on() {
     for (system, _) in cortado_evm::genesis::system_contracts() {
         assert!(!alloc.contains_key(&system));
     }
+}
+
+fn inbox(namespace: u64, nonce: Option<u64>) -> InboxSettings {
+    InboxSettings {
+        namespace: Namespace::new(namespace),
+        nonce,
+    }
+}
+
+#[test]
+fn inboxes_of_a_genesis_know_their_rollup_and_keep_what_is_deposited() {
+    let mut config = config(9_009);
+    config.inboxes = vec![inbox(42_001, None), inbox(42_002, None)];
+    let mut world = World::new(&config, &operators(&[(5, 4)]));
+    let at = world.plan.addresses.inboxes.clone();
+    for (namespace, inbox) in &at {
+        let found = world.view(*inbox, &Inbox::NAMESPACECall {});
+        assert_eq!(found, namespace.get());
+        assert_eq!(world.view(*inbox, &Inbox::countCall {}), U256::ZERO);
+    }
+    // Two entries, and what they come to by hand.
+    let inbox = at[&Namespace::new(42_001)];
+    let (from, to) = (Address::repeat_byte(5), Address::repeat_byte(6));
+    let mut accumulator = B256::ZERO;
+    for gwei in [3_u64, 4] {
+        let call = Inbox::depositCall { to };
+        world.call(from, inbox, gwei, &call).expect("queued");
+        let wei = U256::from(gwei) * U256::from(crate::plan::GWEI);
+        let entry = [
+            &21_000_u64.to_be_bytes()[..],
+            &to[..],
+            &wei.to_be_bytes::<32>(),
+        ]
+        .concat();
+        accumulator = keccak256([accumulator, keccak256(entry)].concat());
+    }
+    assert_eq!(world.view(inbox, &Inbox::accumulatorCall {}), accumulator);
+    assert_eq!(world.view(inbox, &Inbox::countCall {}), U256::from(2));
+    let other = at[&Namespace::new(42_002)];
+    assert_eq!(world.view(other, &Inbox::countCall {}), U256::ZERO);
+    let refused = world.call(from, inbox, 0, &Inbox::depositCall { to });
+    assert!(refused.expect_err("nothing").contains("ZeroValue"));
+}
+
+#[test]
+fn places_of_inboxes_are_their_own_and_a_rollup_that_joins_moves_nothing() {
+    let mut config = config(1);
+    config.inboxes = vec![inbox(7, None), inbox(8, None)];
+    let before = config.addresses(deployer());
+    // The deployer has sent a settlement, and perhaps more, since.
+    config.inboxes.push(inbox(9, Some(12)));
+    config.inboxes.insert(0, inbox(10, Some(6)));
+    let after = config.addresses(deployer());
+    for namespace in [7, 8].map(Namespace::new) {
+        assert_eq!(before.inboxes[&namespace], after.inboxes[&namespace]);
+    }
+    let nonces: Vec<u64> = config
+        .steps(deployer())
+        .unwrap()
+        .iter()
+        .map(|step| step.nonce)
+        .collect();
+    assert_eq!(nonces, [0, 1, 2, 3, 4, 6, 12]);
+
+    let refused = |inboxes: &[InboxSettings]| {
+        let mut config = config.clone();
+        config.inboxes = inboxes.to_vec();
+        config.check().expect_err("refused")
+    };
+    let namespace = Namespace::new(7);
+    assert_eq!(
+        refused(&[inbox(7, None), inbox(7, Some(9))]),
+        PlanError::InboxTwice { namespace }
+    );
+    assert_eq!(
+        refused(&[inbox(1, None)]),
+        PlanError::NoRollup {
+            namespace: Namespace::ROFR
+        }
+    );
+    assert_eq!(
+        refused(&[inbox(7, Some(2))]),
+        PlanError::Nonce {
+            contract: Contract::Inbox(namespace),
+            nonce: 2,
+            least: 3
+        }
+    );
+    assert_eq!(
+        refused(&[inbox(8, Some(3)), inbox(7, None)]),
+        PlanError::SameNonce {
+            contract: Contract::Inbox(namespace),
+            other: Contract::Inbox(Namespace::new(8)),
+            nonce: 3
+        }
+    );
 }
 
 #[test]

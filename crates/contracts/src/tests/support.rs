@@ -46,6 +46,7 @@ pub(crate) fn config(chain_id: u64) -> DeployConfig {
             genesis_fork_version: [0; 4].into(),
         },
         restaking: None,
+        inboxes: Vec::new(),
         light_client: None,
     }
 }

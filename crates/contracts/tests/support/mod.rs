@@ -1,4 +1,5 @@
 //! L1s to act on, and the story that is told on each.
+#![allow(dead_code)]
 
 use alloy_genesis::GenesisAccount;
 use alloy_primitives::{Address, B256, U256, keccak256};
@@ -216,7 +217,7 @@ fn certify(header: Header, seats: &SeatSet) -> Certified {
     }
 }
 
-fn config() -> DeployConfig {
+pub fn config() -> DeployConfig {
     DeployConfig {
         chain_id: CHAIN,
         l1_chain_id: L1_CHAIN,
@@ -240,11 +241,12 @@ fn config() -> DeployConfig {
             genesis_fork_version: [0; 4].into(),
         },
         restaking: None,
+        inboxes: Vec::new(),
         light_client: None,
     }
 }
 
-async fn sender(l1: &Arc<dyn L1>, dir: &Path, number: usize) -> Sender {
+pub async fn sender(l1: &Arc<dyn L1>, dir: &Path, number: usize) -> Sender {
     let settings = SenderSettings {
         confirmations: 1,
         bump_after: Duration::from_secs(8),

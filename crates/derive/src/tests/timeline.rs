@@ -6,7 +6,7 @@ use super::{
 };
 use crate::*;
 use cortado_l1::TrackedHeader;
-use cortado_types::{Bytes, L1Ref, LaneBody};
+use cortado_types::{B256, Bytes, L1Ref, LaneBody};
 use proptest::prelude::*;
 use std::sync::Arc;
 
@@ -84,6 +84,8 @@ struct Driver {
     lanes: Vec<LaneText>,
     lines: Vec<String>,
     settled: usize,
+    /// Blocks of which nobody says what they queued.
+    withheld: Vec<B256>,
 }
 
 impl Driver {
@@ -101,6 +103,7 @@ impl Driver {
             lanes: Vec::new(),
             lines: Vec::new(),
             settled: 0,
+            withheld: Vec::new(),
         };
         // All forks are tracked before any lane block is built on them.
         let headers = driver.dag.headers();
@@ -128,8 +131,7 @@ impl Driver {
         self.timeline.fork_mut().set_entries(missing.hash, entries);
     }
 
-    /// One block of the finality chain. What L1 blocks queued is told when it is asked for, and a
-    /// step that had to ask has changed nothing.
+    /// One block of the finality chain. What L1 blocks queued is told when it is asked for.
     fn step(&mut self, lanes: &[LaneText], head: &str, fin: &str) {
         let taken: Vec<_> = lanes
             .iter()
@@ -144,32 +146,31 @@ impl Driver {
             })
             .collect();
         let to = (self.dag.at(head), self.dag.at(fin));
-        let mut asked = 0;
-        let advance = loop {
-            // Each question is about one more L1 block.
-            asked += 1;
-            assert!(asked <= self.dag.blocks.len() + 1, "it does not end");
-            let before = (self.timeline.cursor().clone(), self.timeline.held().len());
-            let tip = self.timeline.fork().tip();
-            match self.timeline.advance(taken.clone(), &[], to) {
-                Ok(advance) => break advance,
-                Err(AdvanceError::NotYet(NotYet(missing))) => {
-                    let after = (self.timeline.cursor().clone(), self.timeline.held().len());
-                    assert_eq!((before, tip), (after, self.timeline.fork().tip()));
-                    self.tell(missing);
-                }
-                Err(error) => panic!("{error}"),
-            }
-        };
         self.lanes.extend_from_slice(lanes);
-        assert_eq!(advance.held, self.lines.len() - self.settled);
+        let mut advance = self.timeline.advance(taken, &[], to).expect("linked");
+        assert_eq!(advance.derived, self.lines.len() - self.settled);
         self.lines.truncate(self.settled + advance.kept);
-        for input in &advance.inputs {
-            let count = self.lanes[self.lines.len()].1.len();
-            self.lines.push(line(input, count));
+        // Each question is about one more L1 block.
+        for _ in 0..=self.dag.blocks.len() {
+            for input in &advance.inputs {
+                let count = self.lanes[self.lines.len()].1.len();
+                self.lines.push(line(input, count));
+            }
+            let Some(NotYet(missing)) = self.timeline.missing() else {
+                break;
+            };
+            if self.withheld.contains(&missing.hash) {
+                break;
+            }
+            self.tell(missing);
+            advance = self.timeline.catch_up();
         }
-        assert_eq!(self.lines.len(), self.lanes.len());
+        assert_eq!(
+            self.lines.len() + self.timeline.waiting().len(),
+            self.lanes.len()
+        );
         self.settled += self.timeline.settle(&to.1);
+        self.timeline.prune();
     }
 
     /// All lane blocks derived from the start on the present fork: by the library, and by the model.
@@ -230,8 +231,30 @@ fn a_lane_block_below_the_parting_of_the_forks_is_not_derived_again() {
     }
     let advance = driver.timeline.advance(vec![], &[], to).expect("told");
     assert_eq!(
-        (advance.kept, advance.held, advance.inputs.len()),
+        (advance.kept, advance.derived, advance.inputs.len()),
         (2, 3, 1)
+    );
+}
+
+#[test]
+fn what_a_lost_fork_queued_need_not_be_known_to_anybody() {
+    // C queued something, and no L1 node remembers: C is on a fork that lost.
+    let mut driver = Driver::new("o a b c d\na B C", vec![("C".into(), vec![10])]);
+    driver.withheld = vec![hash("C")];
+    driver.step(&lanes("a -"), "C", "o");
+    driver.step(&lanes("C -\na -"), "C", "o");
+    assert_eq!(
+        (driver.lines.len(), driver.timeline.waiting().len()),
+        (1, 2)
+    );
+    driver.step(&[], "d", "o");
+    assert_eq!(
+        driver.lines,
+        [
+            "block at 1 import [] run [in]",
+            "none at 1 import [] run [context-off-fork]",
+            "block at 1 import [] run [in]"
+        ]
     );
 }
 

@@ -9,7 +9,7 @@ use alloy_primitives::{B256, Bytes};
 use alloy_rpc_types_eth::TransactionReceipt;
 use jsonrpsee::server::RegisterMethodError;
 use jsonrpsee::types::ErrorObjectOwned;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{Instant, timeout_at};
 
@@ -77,11 +77,26 @@ impl Millis {
     }
 }
 
+/// A receipt with what the chain adds to it.
+#[derive(Clone, Serialize)]
+struct Receipt {
+    #[serde(flatten)]
+    receipt: TransactionReceipt,
+    #[serde(flatten)]
+    more: serde_json::Map<String, serde_json::Value>,
+}
+
 impl<B: EthBackend> Api<B> {
-    fn receipt(&self, hash: B256) -> Result<Option<TransactionReceipt>, RpcError> {
+    fn receipt(&self, hash: B256) -> Result<Option<Receipt>, RpcError> {
         let blobs = self.backend.spec().blob_params();
-        let found = self.backend.transaction(hash)?;
-        Ok(found.and_then(|at| convert::receipt(&at.block, at.index, blobs)))
+        let Some(at) = self.backend.transaction(hash)? else {
+            return Ok(None);
+        };
+        let Some(receipt) = convert::receipt(&at.block, at.index, blobs) else {
+            return Ok(None);
+        };
+        let more = self.backend.receipt_fields(&at)?;
+        Ok(Some(Receipt { receipt, more }))
     }
 
     async fn submit(&self, raw: Bytes) -> Result<B256, RpcError> {
@@ -105,7 +120,7 @@ impl<B: EthBackend> Api<B> {
         &self,
         raw: Bytes,
         timeout: Option<Millis>,
-    ) -> Result<TransactionReceipt, RpcError> {
+    ) -> Result<Receipt, RpcError> {
         let timeout_ms = match timeout.map(|timeout| timeout.get()) {
             Some(0) => {
                 return Err(RpcError::InvalidParams(

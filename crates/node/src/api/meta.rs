@@ -27,6 +27,7 @@ pub(super) async fn status(
     let tip = shared.tip();
     let header = &tip.block.header;
     let local = shared.reader.local_status();
+    let l1_tip = local.l1_node.as_ref().and_then(|node| node.head);
     Ok(Json(Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         chain_id: header.chain_id,
@@ -42,6 +43,7 @@ pub(super) async fn status(
         own_seats: local.own_seats,
         l1_head: header.l1_head.block,
         l1_fin: header.l1_fin,
+        l1_depth: l1_tip.map(|tip| tip.number.saturating_sub(header.l1_head.block.number)),
         l1_node: local.l1_node,
         time: now(),
         clock_skew_ms: local.clock_skew_ms,

@@ -1,6 +1,7 @@
 //! What the API counts.
 
 use crate::reader::LocalStatus;
+use cortado_client::api::{L1EndpointState, L1EndpointView};
 use cortado_types::Header;
 use prometheus_client::{
     encoding::{EncodeLabelSet, text},
@@ -31,6 +32,8 @@ pub struct Metrics {
     l1_head: Gauge,
     l1_fin: Gauge,
     l1_node_head: Gauge,
+    l1_endpoints: Gauge,
+    l1_waits: Gauge,
     clock_skew: Gauge,
 }
 
@@ -58,6 +61,11 @@ impl Default for Metrics {
             l1_head: gauge("l1_head", "L1 block that the chain points at"),
             l1_fin: gauge("l1_fin", "L1 block that the chain knows finalised"),
             l1_node_head: gauge("l1_node_head", "Newest block of this node's L1 node"),
+            l1_endpoints: gauge("l1_endpoints", "Endpoints of L1 that are of use"),
+            l1_waits: gauge(
+                "l1_waits",
+                "Things of L1 that wait, as the status names them",
+            ),
             clock_skew: gauge(
                 "clock_skew_ms",
                 "How far this node's clock seems to be ahead",
@@ -107,6 +115,16 @@ impl Metrics {
         set(&self.l1_fin, header.l1_fin.number);
         if let Some(head) = local.l1_node.as_ref().and_then(|node| node.head) {
             set(&self.l1_node_head, head.number);
+        }
+        if let Some(node) = &local.l1_node {
+            let of_use = |one: &&L1EndpointView| {
+                matches!(one.state, L1EndpointState::Used | L1EndpointState::Ready)
+            };
+            set(
+                &self.l1_endpoints,
+                node.endpoints.iter().filter(of_use).count() as u64,
+            );
+            set(&self.l1_waits, node.waits.len() as u64);
         }
         self.clock_skew.set(local.clock_skew_ms.unwrap_or(0));
     }

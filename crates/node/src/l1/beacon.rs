@@ -132,7 +132,7 @@ impl Beacon {
         let topics = "eth/v1/events?topics=head,chain_reorg,finalized_checkpoint";
         let mut stream = self.http.open(topics).await?.bytes_stream();
         while let Some(chunk) = stream.next().await {
-            chunk.map_err(|error| self.http.failed(&error))?;
+            chunk.map_err(|error| self.http.failed(error))?;
             wake.notify_one();
         }
         Ok(())

@@ -1,10 +1,13 @@
 //! Ethereum JSON-RPC, as little as a watcher needs; every header's hash is recomputed.
 
-use super::{error::L1Error, http::Http};
+use super::{
+    error::L1Error,
+    http::{ANSWER_BYTES_MAX, Http},
+};
 use cortado_client::http::excerpt;
 use cortado_types::{Address, B256, Bytes, L1Ref, keccak256, trie::TrieProof};
 use serde::{Deserialize, de::DeserializeOwned};
-use serde_json::{Value, json};
+use serde_json::{Value, json, value::RawValue};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// An L1 header with the RLP that hashes to its hash.
@@ -20,6 +23,16 @@ pub struct VerifiedHeader {
     pub raw: Bytes,
 }
 
+impl VerifiedHeader {
+    /// Its parent.
+    pub(super) fn parent_ref(&self) -> L1Ref {
+        L1Ref {
+            number: self.block.number.saturating_sub(1),
+            hash: self.parent,
+        }
+    }
+}
+
 /// An L1 node's JSON-RPC.
 #[derive(Debug)]
 pub struct L1Rpc {
@@ -28,13 +41,14 @@ pub struct L1Rpc {
 }
 
 #[derive(Deserialize)]
-struct Answer {
+struct Answer<'a> {
     /// What tells an answer from any other JSON; its value says nothing.
     #[serde(rename = "jsonrpc")]
     _version: String,
     id: Option<u64>,
-    #[serde(default)]
-    result: Value,
+    // Read in one step from its text, since some are large.
+    #[serde(borrow)]
+    result: Option<&'a RawValue>,
     error: Option<Refusal>,
 }
 
@@ -74,6 +88,16 @@ impl L1Rpc {
             http: Http::new(url)?,
             id: AtomicU64::new(1),
         })
+    }
+
+    /// Scheme, host and port of its URL: what may be shown of it.
+    pub fn shown(&self) -> String {
+        self.http.shown()
+    }
+
+    /// That it did not answer in time.
+    pub(super) fn late(&self) -> L1Error {
+        self.http.transport("no answer in time")
     }
 
     /// EIP-155 id of its chain.
@@ -166,16 +190,26 @@ impl L1Rpc {
         method: &str,
         params: Value,
     ) -> Result<T, L1Error> {
+        self.call_within(method, params, ANSWER_BYTES_MAX).await
+    }
+
+    /// As [`L1Rpc::call`], for an answer of up to `limit` bytes.
+    pub(super) async fn call_within<T: DeserializeOwned>(
+        &self,
+        method: &str,
+        params: Value,
+        limit: usize,
+    ) -> Result<T, L1Error> {
         let id = self.id.fetch_add(1, Ordering::Relaxed);
         let body = json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params });
-        let bytes = self.http.post(method, &body).await?;
+        let bytes = self.http.post(method, &body, limit).await?;
         let malformed = |error: serde_json::Error| L1Error::Malformed {
             method: method.to_owned(),
             reason: excerpt(&error.to_string()),
         };
-        let answer: Answer = serde_json::from_slice(&bytes).map_err(malformed)?;
+        let answer: Answer<'_> = serde_json::from_slice(&bytes).map_err(malformed)?;
         if let Some(Refusal { code, message }) = answer.error {
-            let (method, message) = (method.to_owned(), excerpt(&message));
+            let (method, message) = (method.to_owned(), self.http.redact(&message));
             return Err(L1Error::Refused {
                 method,
                 code,
@@ -189,7 +223,8 @@ impl L1Rpc {
                 got,
             });
         }
-        serde_json::from_value(answer.result).map_err(malformed)
+        let result = answer.result.map_or("null", RawValue::get);
+        serde_json::from_str(result).map_err(malformed)
     }
 }
 

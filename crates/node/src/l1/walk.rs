@@ -1,176 +1,134 @@
-//! Which headers to fetch and to tell: pure bookkeeping of the watcher.
+//! Which headers to fetch: pure bookkeeping of the walk between what is known and the head.
+//!
+//! ```text
+//!  tracked ── told ── base │ ? ── ? ── … ── target ── … ── head of the endpoint
+//!                   search ▲ ◀── walk back by hash ──┘
+//! ```
+//!
+//! The search asks the endpoint for blocks of its chain by number until it has found the last one
+//! that connects. From there the gap is closed in steps, each a walk back by hash from a target, so
+//! neither the length of an outage nor a reorg within it makes a step longer.
 
-use super::{error::L1Error, rpc::VerifiedHeader};
-use cortado_types::{B256, L1Ref, limits::L1_TRACKED_HEADERS_MAX};
-use std::collections::{BTreeMap, BTreeSet};
+use super::error::L1Error;
+use cortado_types::L1Ref;
 
-/// Headers fetched in one go: a pointer move carries 64, so a few moves' worth.
+/// Headers fetched in one step: a pointer move carries 64, so a few moves' worth.
 pub(super) const WALK_MAX: u64 = 256;
 
-/// Headers that were told, by number.
+/// Looks for the last block of an endpoint's chain that connects.
 ///
-/// - Nothing at or below the chain's `L1fin`; at most [`L1_TRACKED_HEADERS_MAX`] hashes, the
-///   lowest forgotten first: the chain tracks no more either.
-#[derive(Debug, Default)]
-pub(super) struct Told {
-    by_number: BTreeMap<u64, BTreeSet<B256>>,
-    count: usize,
+/// - Block `low` connects or is the floor; block `high` does not connect.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Search {
+    low: u64,
+    high: u64,
+    /// Where to ask next and how far to go back if that does not connect, until something did.
+    back: Option<(u64, u64)>,
 }
 
-impl Told {
-    pub(super) fn contains(&self, block: &L1Ref) -> bool {
-        self.by_number
-            .get(&block.number)
-            .is_some_and(|hashes| hashes.contains(&block.hash))
-    }
-
-    pub(super) fn highest(&self) -> Option<u64> {
-        self.by_number.last_key_value().map(|(number, _)| *number)
-    }
-
-    pub(super) fn insert(&mut self, block: L1Ref) {
-        if self
-            .by_number
-            .entry(block.number)
-            .or_default()
-            .insert(block.hash)
-        {
-            self.count += 1;
-        }
-        while self.count > L1_TRACKED_HEADERS_MAX {
-            self.drop_lowest();
+impl Search {
+    /// Between `floor`, below which nothing is looked for, and `head`, which does not connect.
+    /// `hint`: the highest number at which something is known.
+    pub(super) fn new(floor: u64, head: u64, hint: u64) -> Self {
+        let at = hint.min(head.saturating_sub(1)).max(floor);
+        Self {
+            low: floor,
+            high: head,
+            back: Some((at, 1)),
         }
     }
 
-    /// Forgets everything at or below `number`.
-    pub(super) fn prune(&mut self, number: u64) {
-        while self
-            .by_number
-            .first_key_value()
-            .is_some_and(|(lowest, _)| *lowest <= number)
-        {
-            self.drop_lowest();
+    /// The number to ask for; `None` when it is over.
+    pub(super) fn ask(&self) -> Option<u64> {
+        match self.back {
+            Some((at, _)) => Some(at),
+            None if self.high - self.low > 1 => Some(self.low + (self.high - self.low) / 2),
+            None => None,
         }
     }
 
-    fn drop_lowest(&mut self) {
-        if let Some((_, hashes)) = self.by_number.pop_first() {
-            self.count -= hashes.len();
+    /// Whether the block that was asked for connects.
+    pub(super) fn answer(&mut self, connects: bool) {
+        let Some(at) = self.ask() else {
+            return;
+        };
+        if connects {
+            self.low = at;
+            self.back = None;
+            return;
         }
+        self.high = at;
+        self.back = self.back.map(|(_, step)| {
+            let next = at.saturating_sub(step).max(self.low);
+            (next, step.saturating_mul(2))
+        });
     }
 }
 
-/// What to do with the header at the low end of a walk back from the L1 node's head.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Step {
-    /// Its parent is known: the path is whole.
-    Connected,
-    /// Fetch its parent.
-    Parent(B256),
-}
-
-/// Judges the next step back from `header`. `is_known` says whether the chain or we know a block.
-pub(super) fn step(
-    header: &VerifiedHeader,
-    fin: L1Ref,
-    is_known: impl Fn(&L1Ref) -> bool,
-) -> Result<Step, L1Error> {
-    let L1Ref { number, hash } = header.block;
-    let parent = number.checked_sub(1).map(|number| L1Ref {
-        number,
-        hash: header.parent,
-    });
-    match parent {
-        Some(parent) if is_known(&parent) || parent == fin => Ok(Step::Connected),
-        Some(parent) if parent.number > fin.number => Ok(Step::Parent(parent.hash)),
-        // It would have to go below what is final: the node is on another chain.
-        _ => Err(L1Error::OffFinal {
-            number,
-            hash,
-            fin: fin.hash,
-        }),
+/// Judges a step back from `block` to `missing`, of which nothing is known: it has to be above what
+/// is final, else the endpoint is on another chain.
+pub(super) fn check_above(block: L1Ref, missing: L1Ref, fin: L1Ref) -> Result<(), L1Error> {
+    if missing.number > fin.number {
+        return Ok(());
     }
+    Err(L1Error::OffFinal {
+        number: block.number,
+        hash: block.hash,
+        fin: fin.hash,
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cortado_types::Bytes;
+    use cortado_types::B256;
+    use proptest::prelude::*;
 
-    fn block(number: u64, fork: u8) -> L1Ref {
-        L1Ref {
-            number,
-            hash: B256::with_last_byte(fork) | B256::from([number as u8; 32]),
+    /// Runs a search on a chain that connects up to `last`; the last one found and the questions.
+    fn run(floor: u64, head: u64, hint: u64, last: u64) -> (u64, usize) {
+        let mut search = Search::new(floor, head, hint);
+        let mut asked = 0;
+        while let Some(at) = search.ask() {
+            assert!((floor..head).contains(&at));
+            search.answer(at <= last);
+            asked += 1;
+            assert!(asked < 200, "it ends");
         }
-    }
-
-    fn header(number: u64, parent: L1Ref) -> VerifiedHeader {
-        VerifiedHeader {
-            block: block(number, 0),
-            parent: parent.hash,
-            timestamp: number,
-            raw: Bytes::new(),
-        }
+        (search.low, asked)
     }
 
     #[test]
-    fn walk_ends_at_a_known_block_or_at_the_final_one() {
-        let fin = block(10, 0);
-        let known = block(12, 0);
-        let is_known = |block: &L1Ref| *block == known;
-        assert_eq!(step(&header(13, known), fin, is_known), Ok(Step::Connected));
-        assert_eq!(step(&header(11, fin), fin, is_known), Ok(Step::Connected));
-        let unknown = block(13, 0);
-        assert_eq!(
-            step(&header(14, unknown), fin, is_known),
-            Ok(Step::Parent(unknown.hash))
-        );
+    fn next_block_of_a_known_chain_costs_one_question() {
+        assert_eq!(run(0, 101, 100, 100), (100, 1));
     }
 
     #[test]
     fn walk_below_the_final_block_is_refused() {
-        let fin = block(10, 0);
-        let fork = L1Ref {
+        let fin = L1Ref {
             number: 10,
-            hash: B256::repeat_byte(0xff),
+            hash: B256::repeat_byte(1),
         };
-        let refused = step(&header(11, fork), fin, |_| false);
-        assert!(matches!(refused, Err(L1Error::OffFinal { number: 11, .. })));
-        let first = step(&header(0, fork), fin, |_| false);
-        assert!(matches!(first, Err(L1Error::OffFinal { number: 0, .. })));
+        let block = |number| L1Ref {
+            number,
+            hash: B256::repeat_byte(2),
+        };
+        check_above(block(12), block(11), fin).unwrap();
+        for number in [10, 9, 0] {
+            let refused = check_above(block(11), block(number), fin).unwrap_err();
+            assert!(matches!(refused, L1Error::OffFinal { .. }) && refused.is_other_chain());
+        }
     }
 
-    #[test]
-    fn what_was_told_is_bounded_and_forgets_the_lowest_first() {
-        let mut told = Told::default();
-        for number in 0..L1_TRACKED_HEADERS_MAX as u64 + 10 {
-            told.insert(L1Ref {
-                number,
-                hash: B256::ZERO,
-            });
-            told.insert(L1Ref {
-                number,
-                hash: B256::ZERO,
-            });
+    proptest! {
+        #[test]
+        fn the_last_connected_block_is_found_with_few_questions(
+            floor in 0u64..10_000, gap in 1u64..100_000, hint in 0u64..200_000, last in 0u64..100_000,
+        ) {
+            let head = floor + gap;
+            let last = floor + last % gap;
+            let (found, asked) = run(floor, head, hint, last);
+            prop_assert_eq!(found, last);
+            prop_assert!(asked <= 36, "{} questions", asked);
         }
-        assert_eq!(told.count, L1_TRACKED_HEADERS_MAX);
-        assert!(!told.contains(&L1Ref {
-            number: 9,
-            hash: B256::ZERO
-        }));
-        assert!(told.contains(&L1Ref {
-            number: 10,
-            hash: B256::ZERO
-        }));
-        told.prune(5_000);
-        assert!(!told.contains(&L1Ref {
-            number: 5_000,
-            hash: B256::ZERO
-        }));
-        assert!(told.contains(&L1Ref {
-            number: 5_001,
-            hash: B256::ZERO
-        }));
-        assert_eq!(told.count, L1_TRACKED_HEADERS_MAX + 10 - 5_001);
     }
 }

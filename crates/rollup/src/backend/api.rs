@@ -15,6 +15,7 @@ use std::sync::Arc;
 /// | `eth_*`, `net_*`, `web3_*` | Ethereum's |
 /// | `cortado_getPromise(hash)` | `{inclusion, execution}` signed by the proposer, or null |
 /// | `cortado_status(hash)` | [`super::Status`] |
+/// | `cortado_finality()` | [`super::Finality`] |
 /// | `cortado_namespace()` | the rollup's namespace and proposer |
 ///
 /// # Errors
@@ -33,6 +34,11 @@ pub fn module<T: TransactionSink>(
     own.register_method("cortado_status", |params, node, _| {
         let (hash,): (B256,) = params.parse()?;
         node.status(hash).map_err(ErrorObjectOwned::from)
+    })?;
+    own.register_method("cortado_finality", |_, node, _| {
+        serde_json::to_value(node.finality()).map_err(|error| {
+            ErrorObjectOwned::from(cortado_ethrpc::RpcError::Internal(error.to_string()))
+        })
     })?;
     own.register_method(
         "cortado_namespace",

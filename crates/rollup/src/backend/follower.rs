@@ -2,13 +2,18 @@
 
 use super::{RollupNode, Shared, lock};
 use crate::{
-    engine::{Engine, EngineError, is_sealed_form, outcome_of},
+    engine::{Derivation, Engine, EngineError, is_sealed_form, outcome_of},
     gateway::actor::{Read, clock_now, decode, read_blocks},
-    source::{Finalised, FinalisedSource, PreconfEvent, PreconfSource, Promises, TransactionSink},
+    queues::{Queues, Told},
+    source::{
+        Finalised, FinalisedSource, PreconfEvent, PreconfSource, Promises, QueueSource,
+        TransactionSink,
+    },
 };
 use cortado_ethrpc::{ChainEvent, Counter};
+use cortado_evm::ExecutedBlock;
 use cortado_preconf::Terms;
-use cortado_types::{Address, Height, SignedLaneHeader, TimestampMs};
+use cortado_types::{Address, Height, L1Ref, SignedLaneHeader, TimestampMs};
 use std::{
     sync::{Arc, PoisonError},
     time::Duration,
@@ -46,7 +51,7 @@ pub struct NodeCounters {
 pub struct RunningNode {
     stop: watch::Sender<bool>,
     ended: oneshot::Receiver<Result<(), EngineError>>,
-    l1_safe: mpsc::Sender<u64>,
+    l1_safe: mpsc::Sender<L1Ref>,
 }
 
 impl RunningNode {
@@ -78,13 +83,13 @@ impl RunningNode {
 
 /// Moves the tag `safe` of a rollup node.
 #[derive(Clone, Debug)]
-pub struct L1Safe(mpsc::Sender<u64>);
+pub struct L1Safe(mpsc::Sender<L1Ref>);
 
 impl L1Safe {
-    /// Says which L1 block, by number, this node's L1 considers safe.
-    pub async fn set(&self, number: u64) {
+    /// Says which L1 block this node's L1 considers safe.
+    pub async fn set(&self, block: L1Ref) {
         // A stopped node needs no tags.
-        let _ = self.0.send(number).await;
+        let _ = self.0.send(block).await;
     }
 }
 
@@ -92,10 +97,10 @@ impl L1Safe {
 ///
 /// # Panics
 /// Outside a tokio runtime.
-pub fn start<F: FinalisedSource, P: PreconfSource, T: TransactionSink>(
+pub fn start<F: FinalisedSource, Q: QueueSource, P: PreconfSource, T: TransactionSink>(
     mut engine: Engine,
     proposer: Address,
-    source: F,
+    (source, queues): (F, Q),
     preconfs: P,
     sink: T,
 ) -> (Arc<RollupNode<T>>, RunningNode) {
@@ -105,7 +110,6 @@ pub fn start<F: FinalisedSource, P: PreconfSource, T: TransactionSink>(
         engine.store().clone(),
         engine.lane_index(),
         view,
-        engine.l1_fin(),
     ));
     let counters = Arc::new(NodeCounters::default());
     let node = Arc::new(RollupNode {
@@ -127,6 +131,7 @@ pub fn start<F: FinalisedSource, P: PreconfSource, T: TransactionSink>(
     ));
     tokio::spawn(read_events(preconfs, events, counters.clone()));
     let follower = Follower {
+        queues: Queues::new(queues),
         engine,
         shared,
         counters,
@@ -177,8 +182,9 @@ async fn read_events<P: PreconfSource>(
     }
 }
 
-struct Follower {
+struct Follower<Q> {
     engine: Engine,
+    queues: Queues<Q>,
     shared: Arc<Shared>,
     counters: Arc<NodeCounters>,
     proposer: Address,
@@ -186,15 +192,16 @@ struct Follower {
     unpersisted: Option<TimestampMs>,
 }
 
-impl Follower {
+impl<Q: QueueSource> Follower<Q> {
     async fn run(
         mut self,
         mut finalised: mpsc::Receiver<Read>,
         mut preconfirmed: mpsc::Receiver<PreconfEvent>,
-        mut safe: mpsc::Receiver<u64>,
+        mut safe: mpsc::Receiver<L1Ref>,
         mut stopped: watch::Receiver<bool>,
     ) -> Result<(), EngineError> {
         let mut batch = Vec::new();
+        self.queues.ask(&self.engine);
         loop {
             let mut latest = None;
             tokio::select! {
@@ -209,7 +216,8 @@ impl Follower {
                     Some(Read::Block(block)) => latest = Some(self.apply(&block)?),
                     None => break,
                 },
-                Some(number) = safe.recv() => self.engine.set_l1_safe(number),
+                Some(block) = safe.recv() => self.engine.set_l1_safe(block),
+                told = self.queues.told() => latest = Some(self.tell(told)?),
                 count = preconfirmed.recv_many(&mut batch, EVENTS_PER_VIEW_MAX) => {
                     if count == 0 {
                         break;
@@ -220,7 +228,7 @@ impl Follower {
             for event in batch.drain(..) {
                 self.preconfirm(event);
             }
-            self.publish(latest);
+            self.publish(latest)?;
             let now = clock_now();
             if self
                 .unpersisted
@@ -237,29 +245,9 @@ impl Follower {
     fn apply(&mut self, finalised: &Finalised) -> Result<ChainEvent, EngineError> {
         let applied = self.engine.apply(finalised)?;
         self.engine.drop_passed();
+        self.queues.ask(&self.engine);
         self.counters.blocks.inc();
         self.unpersisted.get_or_insert_with(clock_now);
-        let mut added = Vec::new();
-        for lane in applied.lanes {
-            let counter = if lane.adopted {
-                &self.counters.adopted
-            } else {
-                &self.counters.executed
-            };
-            counter.inc();
-            if let Some(block) = lane.block {
-                added.push(block.record.clone());
-            }
-            let mut fallen = lock(&self.shared.fallen);
-            lane.fallen
-                .into_iter()
-                .for_each(|fell| fallen.insert(fell.hash, fell.reason));
-        }
-        *self
-            .shared
-            .l1_fin
-            .write()
-            .unwrap_or_else(PoisonError::into_inner) = self.engine.l1_fin();
         let behind = self.head.filter(|head| applied.height < *head);
         let syncing = behind.map(|head| (applied.height.get(), head.get()));
         *self
@@ -267,10 +255,45 @@ impl Follower {
             .syncing
             .write()
             .unwrap_or_else(PoisonError::into_inner) = syncing;
-        Ok(ChainEvent::Latest {
-            removed: Vec::new(),
-            added,
-        })
+        Ok(self.took(&applied.derivation, applied.left))
+    }
+
+    /// It is known what an L1 block queued; the event of what became `latest`.
+    fn tell(&mut self, told: Told) -> Result<ChainEvent, EngineError> {
+        let derivation = self.engine.tell_queue(told.block, told.entries)?;
+        self.engine.drop_passed();
+        self.queues.ask(&self.engine);
+        self.unpersisted.get_or_insert_with(clock_now);
+        Ok(self.took(&derivation, None))
+    }
+
+    /// What the derived chain changed, as an event.
+    fn took(&self, derivation: &Derivation, left: Option<L1Ref>) -> ChainEvent {
+        lock(&self.shared.fates).take(derivation, left);
+        let records = |blocks: &[Arc<ExecutedBlock>]| -> Vec<_> {
+            blocks.iter().map(|block| block.record.clone()).collect()
+        };
+        let (mut removed, mut added) = (Vec::new(), Vec::new());
+        if let Some(reorg) = &derivation.reorg {
+            tracing::info!(
+                blocks = reorg.removed.len(),
+                lost = reorg.lost.len(),
+                survived = reorg.survived,
+                "L1 changed forks"
+            );
+            removed = records(&reorg.removed);
+            added = records(&reorg.added);
+        }
+        for lane in &derivation.lanes {
+            let counter = if lane.adopted {
+                &self.counters.adopted
+            } else {
+                &self.counters.executed
+            };
+            counter.inc();
+            added.extend(lane.block.iter().map(|block| block.record.clone()));
+        }
+        ChainEvent::Latest { removed, added }
     }
 
     fn preconfirm(&mut self, event: PreconfEvent) {
@@ -287,7 +310,7 @@ impl Follower {
                     return;
                 };
                 lock(&self.shared.waiting).remove(&included.hash());
-                lock(&self.shared.fallen).remove(&included.hash());
+                lock(&self.shared.fates).stand(&included.hash());
                 match self.engine.push_promised(included) {
                     Ok(None) => {}
                     Ok(Some(outcome)) => self.compare(&promises, outcome_of(&outcome)),
@@ -301,7 +324,7 @@ impl Follower {
             PreconfEvent::Sealed { lane } => self.seal(&lane),
             PreconfEvent::Dropped { hash, reason } => {
                 lock(&self.shared.waiting).remove(&hash);
-                lock(&self.shared.fallen).insert(hash, reason);
+                lock(&self.shared.fates).fall(hash, reason);
             }
         }
         self.engine.drop_passed();
@@ -332,9 +355,9 @@ impl Follower {
         }
     }
 
-    /// Shows readers the chain as it is now.
-    fn publish(&mut self, latest: Option<ChainEvent>) {
-        let before = self.shared.view();
+    /// Shows readers the chain as it is now, blocks and tags together.
+    fn publish(&mut self, latest: Option<ChainEvent>) -> Result<(), EngineError> {
+        let before = self.shared.read().clone();
         let view = self.engine.view(Some(&before));
         let same_pending = before.pending.len() == view.pending.len()
             && before
@@ -342,14 +365,18 @@ impl Follower {
                 .iter()
                 .zip(&view.pending)
                 .all(|(one, two)| Arc::ptr_eq(one, two));
-        *self
-            .shared
-            .view
-            .write()
-            .unwrap_or_else(PoisonError::into_inner) = Arc::new(view);
+        {
+            let mut shown = self
+                .shared
+                .view
+                .write()
+                .unwrap_or_else(PoisonError::into_inner);
+            self.engine.publish()?;
+            *shown = Arc::new(view);
+        }
         // Nobody may be listening.
-        if let Some(ChainEvent::Latest { added, .. }) = &latest
-            && !added.is_empty()
+        if let Some(ChainEvent::Latest { removed, added }) = &latest
+            && !(removed.is_empty() && added.is_empty())
             && let Some(event) = latest
         {
             let _ = self.shared.events.send(event);
@@ -357,5 +384,6 @@ impl Follower {
         if !same_pending {
             let _ = self.shared.events.send(ChainEvent::Pending);
         }
+        Ok(())
     }
 }

@@ -1,6 +1,6 @@
 //! Why the rollup cannot start or go on, and why it does not take a transaction.
 
-use cortado_derive::{DropReason, ForkError, NotYet};
+use cortado_derive::{DropReason, ForkError};
 use cortado_evm::{BuildError, StoreError, TxRejection};
 use cortado_l1::HeaderError;
 use cortado_types::{B256, CodecError, GenesisError, Height, ecdsa::SignatureError};
@@ -23,6 +23,12 @@ pub enum EngineError {
         "progress database holds no L1 header; delete the directory, the chain brings it again"
     )]
     NoL1Headers,
+    /// A row speaks of an L2 block that the store does not have.
+    #[error("L2 block {0} is not in the store; delete the directory, the chain brings it again")]
+    NoBlock(B256),
+    /// A held lane block has no row.
+    #[error("lane block {0} has no row; delete the directory, the chain brings it again")]
+    NoLane(Height),
     /// The genesis of the finality chain is not valid.
     #[error(transparent)]
     Genesis(#[from] GenesisError),
@@ -68,9 +74,6 @@ pub enum EngineError {
     /// The L1 fork cannot be followed.
     #[error(transparent)]
     Fork(#[from] ForkError),
-    /// An L1 block is missing.
-    #[error(transparent)]
-    NotYet(#[from] NotYet),
     /// The executor made no block.
     #[error("lane block {lane}: {source}")]
     Build {

@@ -78,6 +78,24 @@ pub(super) fn begin(
     Ok(builder)
 }
 
+/// Who signed the transactions of a lane block, by position, as far as it was found out: recovering
+/// is the dearest part of execution, and a lane block may be executed on more than one fork.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Senders(Vec<Option<Address>>);
+
+impl Senders {
+    fn get(&self, index: usize) -> Option<Address> {
+        self.0.get(index).copied().flatten()
+    }
+
+    pub(super) fn set(&mut self, index: usize, sender: Address) {
+        if self.0.len() <= index {
+            self.0.resize(index + 1, None);
+        }
+        self.0[index] = Some(sender);
+    }
+}
+
 /// Executes one derived lane block; `None` if it yields no L2 block. One that holds only skipped
 /// transactions still yields one, as its input says (R12).
 pub(super) fn execute(
@@ -85,13 +103,14 @@ pub(super) fn execute(
     parent: &ExecutedBlock,
     input: &L2Input,
     signer: Address,
+    senders: &mut Senders,
 ) -> Result<(Option<ExecutedBlock>, Vec<Skipped>), BuildError> {
     if !input.yields_block() {
         return Ok((None, Vec::new()));
     }
     let mut builder = begin(spec, parent, input, signer)?;
     let mut skipped = Vec::new();
-    for (index, recovered) in recover(&input.transactions) {
+    for (index, recovered) in recover(&input.transactions, senders) {
         let outcome = recovered.and_then(|transaction| {
             builder
                 .push(&transaction)
@@ -107,23 +126,31 @@ pub(super) fn execute(
 
 type Decoded = (usize, Result<Recovered<TxEnvelope>, String>);
 
-/// Decodes and recovers on all cores.
-fn recover(transactions: &[Derived]) -> Vec<Decoded> {
+/// Decodes, and recovers on all cores whose sender is not known yet.
+fn recover(transactions: &[Derived], senders: &mut Senders) -> Vec<Decoded> {
     let decoded: Vec<_> = transactions
         .iter()
         .map(|derived| (derived.index, TxEnvelope::decode_2718_exact(&derived.raw)))
         .collect();
-    let good: Vec<TxEnvelope> = decoded
-        .iter()
-        .filter_map(|(_, decoded)| decoded.as_ref().ok().cloned())
-        .collect();
+    let mut positions = Vec::new();
+    let mut envelopes = Vec::new();
+    for (index, decoded) in &decoded {
+        if let (None, Ok(envelope)) = (senders.get(*index), decoded) {
+            positions.push(*index);
+            envelopes.push(envelope.clone());
+        }
+    }
     // All signatures at once; only if one is bad, which no honest proposer includes, one by one.
-    let mut signers = recover_signers(&good).ok().map(Vec::into_iter);
+    if let Ok(found) = recover_signers(&envelopes) {
+        for (index, sender) in positions.into_iter().zip(found) {
+            senders.set(index, sender);
+        }
+    }
     let recovered = decoded.into_iter().map(|(index, decoded)| {
         let recovered = decoded
             .map_err(|error| error.to_string())
             .and_then(|transaction| {
-                let signer = match signers.as_mut().and_then(Iterator::next) {
+                let signer = match senders.get(index) {
                     Some(signer) => signer,
                     None => recover_signer(&transaction).map_err(|error| error.to_string())?,
                 };

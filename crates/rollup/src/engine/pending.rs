@@ -3,11 +3,17 @@
 //! A layer is executed when it connects: when its parent is the lane block below it, and that is
 //! executed. One that does not connect yet (its parent is final elsewhere and not here, or the
 //! chain has passed it by) is kept and shows nothing.
+//!
+//! A layer is executed as the derived lane block would be. So when L1 changes forks under it, some of
+//! its transactions may have no effect any more ([`Engine::pending_fallen`]).
 
-use super::{Applied, Engine, PushError, execute, execute::transaction_hash};
+use super::{
+    Applied, Engine, PushError, execute,
+    execute::{Senders, Skipped, transaction_hash},
+};
 use alloy_consensus::{TxEnvelope, transaction::Recovered};
 use alloy_rlp::Encodable;
-use cortado_derive::{Cursor, DropReason, Ethereum, L2Input, References, derive_lane};
+use cortado_derive::{Cursor, DropReason, Dropped, Ethereum, L2Input, References, derive_lane};
 use cortado_evm::{BlockBuilder, BuildError, ExecutedBlock, TxOutcome};
 use cortado_preconf::Outcome;
 use cortado_types::{
@@ -74,15 +80,17 @@ struct Done {
     block: Option<Arc<ExecutedBlock>>,
     input: L2Input,
     cursor: Cursor,
+    skipped: Vec<Skipped>,
 }
 
 #[derive(Debug)]
 struct Open {
     /// Made at the first transaction, unless there are imports.
     builder: Option<BlockBuilder>,
-    /// Imports and context; its transactions are in the layer.
+    /// Imports, context and what is dropped; its transactions are in the layer.
     input: L2Input,
     cursor: Cursor,
+    skipped: Vec<Skipped>,
     /// The executed block below.
     parent: Arc<ExecutedBlock>,
     /// Whether transactions without a reference execute on this fork.
@@ -111,28 +119,60 @@ impl Layer {
         }
     }
 
+    pub(super) fn signer(&self) -> Address {
+        self.signer
+    }
+
+    pub(super) fn senders(&self) -> Senders {
+        let mut senders = Senders::default();
+        for (index, included) in self.transactions.iter().enumerate() {
+            senders.set(index, included.transaction.signer());
+        }
+        senders
+    }
+
     /// What the derived lane block became, if it was executed here on the same parent with the same
-    /// input. `Some(None)`: it becomes no L2 block.
+    /// input, and what was skipped. No block: it becomes no L2 block.
     pub(super) fn executed_as(
         &self,
         head: &ExecutedBlock,
         derived: &L2Input,
-    ) -> Option<Option<ExecutedBlock>> {
+    ) -> Option<(Option<ExecutedBlock>, Vec<Skipped>)> {
         let Run::Done(done) = &self.run else {
             return None;
         };
-        let Done { block, input, .. } = done.as_ref();
+        let Done {
+            block,
+            input,
+            skipped,
+            ..
+        } = done.as_ref();
         let same = input.imports == derived.imports
             && input.context == derived.context
-            && derived.dropped.is_empty()
-            && derived.transactions.len() == self.transactions.len();
-        match block {
-            Some(block) if same && block.header.parent_hash == head.hash() => {
-                Some(Some(ExecutedBlock::clone(block)))
-            }
-            None if same => Some(None),
-            _ => None,
-        }
+            && input.dropped == derived.dropped
+            && derived.transactions.len() + derived.dropped.len() == self.transactions.len();
+        let stands = |block: &ExecutedBlock| block.header.parent_hash == head.hash();
+        let stands = same && block.as_deref().is_none_or(stands);
+        stands.then(|| (block.as_deref().cloned(), skipped.clone()))
+    }
+
+    /// Its transactions that have no effect, with reasons.
+    fn fallen(&self) -> impl Iterator<Item = (Included, String)> {
+        let (input, skipped) = match &self.run {
+            Run::Waiting => (None, None),
+            Run::Open(open) => (Some(&open.input), Some(&open.skipped)),
+            Run::Done(done) => (Some(&done.input), Some(&done.skipped)),
+        };
+        let dropped = input.into_iter().flat_map(|input| &input.dropped);
+        let dropped = dropped.map(|dropped| (dropped.index, dropped.reason.to_string()));
+        let skipped = skipped.into_iter().flatten();
+        let skipped = skipped.map(|skipped| (skipped.index, skipped.reason.clone()));
+        let mut fallen: Vec<_> = dropped.chain(skipped).collect();
+        fallen.sort_unstable_by_key(|(index, _)| *index);
+        let included = |(index, reason): (usize, String)| {
+            Some((self.transactions.get(index)?.clone(), reason))
+        };
+        fallen.into_iter().filter_map(included)
     }
 
     pub(super) fn block(&self) -> Option<&Arc<ExecutedBlock>> {
@@ -182,7 +222,7 @@ impl Engine {
         {
             return builder.account(address).map_or(0, |(nonce, _, _)| nonce);
         }
-        let top = self.l2_parent().unwrap_or_else(|| self.store.head());
+        let top = self.l2_parent().unwrap_or_else(|| self.head());
         top.state
             .account(address)
             .map_or(0, |account| account.nonce)
@@ -247,7 +287,7 @@ impl Engine {
                 &open.cursor,
                 &layer.header,
                 &body,
-                &self.fork,
+                self.timeline.fork(),
                 &Ethereum,
                 params,
             );
@@ -295,7 +335,27 @@ impl Engine {
             layer.transactions.push(included);
             return Ok(None);
         }
-        self.push(included).map(Some)
+        let pushed = self.push(included.clone());
+        // What stands in the lane block without effect is part of it all the same.
+        if let Some(layer) = self.layers.back_mut()
+            && let Run::Open(open) = &mut layer.run
+        {
+            let index = layer.transactions.len();
+            match &pushed {
+                Err(PushError::Reference(reason)) => {
+                    let reason = *reason;
+                    open.input.dropped.push(Dropped { index, reason });
+                }
+                Err(PushError::Rejected(rejection)) => open.skipped.push(Skipped {
+                    index,
+                    reason: rejection.to_string(),
+                }),
+                _ => return pushed.map(Some),
+            }
+            layer.bytes += included.raw.length();
+            layer.transactions.push(included);
+        }
+        pushed.map(Some)
     }
 
     /// The open lane block's header as it is when sealed now; `None` if none is open.
@@ -355,8 +415,11 @@ impl Engine {
                 break;
             }
         }
-        let parent = parent.unwrap_or_else(|| self.store.head());
-        Some((parent, place.unwrap_or_else(|| self.status.cursor.clone())))
+        let parent = parent.unwrap_or_else(|| self.head());
+        Some((
+            parent,
+            place.unwrap_or_else(|| self.timeline.cursor().clone()),
+        ))
     }
 
     /// Hash and number of the lane block below layer `index`.
@@ -372,6 +435,10 @@ impl Engine {
 
     /// Executes every layer that connects and is not executed.
     pub(super) fn advance(&mut self) {
+        // What they build on is final and not derived yet.
+        if !self.waiting.is_empty() {
+            return;
+        }
         for index in 0..self.layers.len() {
             if !matches!(self.layers[index].run, Run::Waiting) {
                 continue;
@@ -388,9 +455,14 @@ impl Engine {
             let Some((parent, cursor)) = self.base(index) else {
                 return;
             };
-            if let Err(error) = self.execute_layer(index, parent, cursor) {
-                tracing::warn!(%error, height = %height, "a pending lane block does not execute");
-                return;
+            match self.execute_layer(index, parent, cursor) {
+                Ok(true) => {}
+                // What L1 queued is not known here yet.
+                Ok(false) => return,
+                Err(error) => {
+                    tracing::warn!(%error, height = %height, "a pending lane block does not execute");
+                    return;
+                }
             }
         }
     }
@@ -400,49 +472,79 @@ impl Engine {
         index: usize,
         parent: Arc<ExecutedBlock>,
         cursor: Cursor,
-    ) -> Result<(), PushError> {
+    ) -> Result<bool, BuildError> {
         let layer = &mut self.layers[index];
         let body = layer.body();
-        let params = &self.spec.params;
-        let derived = derive_lane(&cursor, &layer.header, &body, &self.fork, &Ethereum, params);
-        let (cursor, mut input) = match derived {
-            Ok(derived) => derived,
-            Err(missing) => return Err(DropReason::ContextOffFork(missing.0.hash).into()),
+        let (fork, params) = (self.timeline.fork(), &self.spec.params);
+        let derived = derive_lane(&cursor, &layer.header, &body, fork, &Ethereum, params);
+        let Ok((cursor, mut input)) = derived else {
+            return Ok(false);
         };
-        if let Some(dropped) = input.dropped.first() {
-            return Err(dropped.reason.into());
-        }
-        input.transactions.clear();
-        let context_on_fork = self.fork.contains(&layer.header.context) == Some(true);
-        let mut builder = None;
-        if !input.imports.is_empty() || !layer.transactions.is_empty() {
+        let context_on_fork = fork.contains(&layer.header.context) == Some(true);
+        let (mut builder, mut skipped) = (None, Vec::new());
+        let transactions = std::mem::take(&mut input.transactions);
+        if !input.imports.is_empty() || !transactions.is_empty() {
             let started = execute::begin(&self.spec.chain, &parent, &input, layer.signer)?;
             let builder = builder.insert(started);
-            for included in &layer.transactions {
-                builder.push(&included.transaction)?;
+            for derived in &transactions {
+                let included = &layer.transactions[derived.index];
+                if let Err(rejection) = builder.push(&included.transaction) {
+                    skipped.push(Skipped {
+                        index: derived.index,
+                        reason: rejection.to_string(),
+                    });
+                }
             }
         }
         layer.run = Run::Open(Box::new(Open {
             builder,
             input,
             cursor,
+            skipped,
             parent,
             context_on_fork,
         }));
         if layer.sealed.is_some() {
             finish(layer)?;
         }
-        Ok(())
+        Ok(true)
+    }
+
+    /// Transactions of pending lane blocks that have no effect on this fork of L1, in order, with
+    /// reasons.
+    pub fn pending_fallen(&self) -> Vec<(Included, String)> {
+        self.layers.iter().flat_map(Layer::fallen).collect()
+    }
+
+    /// Puts a lane block on top that was made before: its transactions are executed as far as the
+    /// present fork of L1 lets them.
+    pub fn adopt_lane(&mut self, header: LaneHeader, signer: Address, transactions: Vec<Included>) {
+        let bytes = transactions.iter().map(|tx| tx.raw.length()).sum::<usize>();
+        self.layers.push_back(Layer {
+            header,
+            sealed: None,
+            signer,
+            transactions,
+            bytes: BODY_FRAME_BYTES + bytes,
+            run: Run::Waiting,
+        });
+        self.advance();
     }
 
     /// Takes the lane blocks that are final now from the bottom, and sees whether the others stand.
     pub(super) fn settle_layers(&mut self, applied: &Applied) {
-        let mut stands = true;
-        for lane in &applied.lanes {
+        // Another L1, or another L2 below: everything pending is executed again.
+        let derivation = &applied.derivation;
+        let mut stands = applied.left.is_none() && derivation.reorg.is_none();
+        let adopted = |hash: &B256| {
+            let mut lanes = derivation.lanes.iter();
+            lanes.any(|lane| lane.hash == *hash && lane.adopted)
+        };
+        for hash in &applied.included {
             let front = self.layers.front().and_then(|layer| layer.sealed);
-            if front == Some(lane.hash) {
+            if front == Some(*hash) {
                 self.layers.pop_front();
-                stands &= lane.adopted;
+                stands &= adopted(hash);
             } else {
                 stands = false;
             }
@@ -485,6 +587,7 @@ fn finish(layer: &mut Layer) -> Result<(), BuildError> {
                 builder,
                 input,
                 cursor,
+                skipped,
                 ..
             } = *open;
             let block = builder.map(BlockBuilder::finish).transpose()?.map(Arc::new);
@@ -492,6 +595,7 @@ fn finish(layer: &mut Layer) -> Result<(), BuildError> {
                 block,
                 input,
                 cursor,
+                skipped,
             }));
         }
         other => layer.run = other,

@@ -4,7 +4,7 @@ use super::Engine;
 use alloy_consensus::Sealable;
 use alloy_primitives::map::HashMap;
 use cortado_evm::{BlockBuilder, BlockRecord, CallContext, ExecutedBlock};
-use cortado_types::{B256, Height, Seq, Slot};
+use cortado_types::{B256, Height, L1Ref, Seq, Slot};
 use std::sync::Arc;
 
 /// Block tags with the meaning of R22.
@@ -48,6 +48,12 @@ pub struct View {
     pub finalized: (u64, B256),
     /// Preconfirmed blocks on top of `latest`, oldest first.
     pub pending: Vec<Arc<PendingBlock>>,
+    /// `L1*` as the finality chain has it.
+    pub l1_head: L1Ref,
+    /// `L1fin` as the finality chain has it.
+    pub l1_fin: L1Ref,
+    /// The L1 block that this node's L1 considers safe, if it is on the fork.
+    pub l1_safe: Option<L1Ref>,
 }
 
 impl View {
@@ -73,7 +79,7 @@ impl View {
 impl Engine {
     /// The chain now. Blocks that did not change since `before` are shared with it.
     pub fn view(&mut self, before: Option<&View>) -> View {
-        let latest = self.store().head();
+        let latest = self.head();
         let (safe, finalized) = (self.safe(), self.finalized());
         let known = |number: u64| before.and_then(|view| view.pending_at(number)).cloned();
         let mut pending = Vec::new();
@@ -117,6 +123,9 @@ impl Engine {
             safe,
             finalized,
             pending,
+            l1_head: self.l1_head(),
+            l1_fin: self.l1_fin(),
+            l1_safe: self.l1_safe(),
         }
     }
 }

@@ -7,7 +7,11 @@
 use super::{Book, Feed, FeedCursor, Gateway, GatewayError, Ticket};
 use crate::{
     engine::Included,
-    source::{Finalised, FinalisedSource, LaneSink, Numbered, Promises, SealedLane, Submitted},
+    queues::{Queues, Told},
+    source::{
+        Finalised, FinalisedSource, LaneSink, Numbered, Promises, QueueSource, SealedLane,
+        Submitted,
+    },
 };
 use alloy_consensus::{TxEnvelope, transaction::Recovered};
 use alloy_eips::eip2718::Decodable2718;
@@ -221,9 +225,10 @@ pub fn clock_now() -> TimestampMs {
 ///
 /// # Panics
 /// Outside a tokio runtime.
-pub fn start<F: FinalisedSource, L: LaneSink>(
+pub fn start<F: FinalisedSource, Q: QueueSource, L: LaneSink>(
     gateway: Gateway,
     source: F,
+    queues: Q,
     sink: L,
 ) -> (GatewayHandle, RunningGateway) {
     let (submissions, mailbox) = mpsc::channel(SUBMISSIONS_MAX);
@@ -253,6 +258,7 @@ pub fn start<F: FinalisedSource, L: LaneSink>(
     tokio::spawn(hand_out(sink, offered));
     let runtime = tokio::runtime::Handle::current();
     let actor = Actor {
+        queues: Queues::new(queues),
         gateway,
         mailbox,
         finalised,
@@ -337,8 +343,9 @@ async fn hand_out<L: LaneSink>(sink: L, mut offered: mpsc::Receiver<SealedLane>)
     }
 }
 
-struct Actor {
+struct Actor<Q> {
     gateway: Gateway,
+    queues: Queues<Q>,
     mailbox: mpsc::Receiver<Submission>,
     finalised: mpsc::Receiver<Read>,
     offers: mpsc::Sender<SealedLane>,
@@ -352,10 +359,11 @@ struct Actor {
     unpersisted: Option<TimestampMs>,
 }
 
-impl Actor {
+impl<Q: QueueSource> Actor<Q> {
     async fn run(mut self) -> Result<(), GatewayError> {
         let mut batch = Vec::new();
         let mut due = clock_now();
+        self.ask();
         loop {
             let wait = Duration::from_millis(due.since(clock_now()));
             tokio::select! {
@@ -369,6 +377,7 @@ impl Actor {
                     Some(read) => self.read(read)?,
                     None => break,
                 },
+                told = self.queues.told() => self.tell(told)?,
                 count = self.mailbox.recv_many(&mut batch, SUBMISSIONS_PER_COMMIT_MAX) => {
                     if count == 0 {
                         break;
@@ -377,6 +386,8 @@ impl Actor {
                 () = tokio::time::sleep(wait) => {}
             }
             let now = clock_now();
+            self.gateway
+                .early_references_first(&mut batch, |one| (one.namespace, &one.included));
             for Submission {
                 namespace,
                 included,
@@ -409,9 +420,30 @@ impl Actor {
                 self.commit()?;
                 let now = clock_now();
                 self.gateway.apply(&finalised, now)?;
+                self.ask();
                 self.unpersisted.get_or_insert(now);
             }
         }
+        self.resume_when_ready()
+    }
+
+    /// Has what L1 blocks queued found out.
+    fn ask(&mut self) {
+        for namespace in self.gateway.namespaces() {
+            if let Some(engine) = self.gateway.engine(namespace) {
+                self.queues.ask(engine);
+            }
+        }
+    }
+
+    fn tell(&mut self, told: Told) -> Result<(), GatewayError> {
+        self.gateway
+            .tell_queue(told.namespace, told.block, told.entries)?;
+        self.ask();
+        self.resume_when_ready()
+    }
+
+    fn resume_when_ready(&mut self) -> Result<(), GatewayError> {
         let next = self.gateway.namespaces().collect::<Vec<_>>();
         let behind = next
             .iter()

@@ -11,8 +11,9 @@ use crate::{
 };
 use alloy_consensus::{TxEnvelope, transaction::Recovered};
 use alloy_eips::eip2718::Decodable2718;
+use cortado_derive::Entry;
 use cortado_evm::recover_signer;
-use cortado_types::{Bytes, Height, Namespace, TimestampMs, keccak256};
+use cortado_types::{B256, Bytes, Height, Namespace, TimestampMs, keccak256};
 
 impl Gateway {
     /// Applies a finalised block to every rollup that has not seen it. Lane blocks that can no
@@ -30,18 +31,23 @@ impl Gateway {
                 continue;
             }
             let applied = lane.engine.apply(finalised)?;
+            lane.engine.publish()?;
             let mut archived = Vec::new();
             let mut pruned = 0;
-            for done in &applied.lanes {
+            for hash in &applied.included {
                 let ours = lane
                     .live
                     .front()
-                    .is_some_and(|live| live.signed.is_some() && live.header.hash() == done.hash);
+                    .is_some_and(|live| live.signed.is_some() && live.header.hash() == *hash);
                 if ours && let Some(live) = lane.live.pop_front() {
                     pruned += 1;
+                    let height = live.header.height.get();
                     for (hash, _) in live.outcomes {
-                        lane.known.remove(&hash);
-                        archived.push(hash);
+                        // It may have been placed again since.
+                        if lane.known.get(&hash) == Some(&height) {
+                            lane.known.remove(&hash);
+                            archived.push(hash);
+                        }
                     }
                     lane.sequencer.included();
                 }
@@ -53,8 +59,14 @@ impl Gateway {
             if lane.restored.is_some() {
                 continue;
             }
+            let moved = applied.left.is_some() || applied.derivation.reorg.is_some();
+            let lost = applied.derivation.reorg.map(|reorg| reorg.lost);
+            let lost = lost.into_iter().flatten().map(|lost| lost.included);
+            let lost: Vec<_> = lost.collect();
             if lane.live.is_empty() && lane.sequencer.open_slot().is_none() {
                 lane.sequencer.follow(lane.engine.tip());
+                lane.put_again(lost);
+                self.place_again(namespace, now)?;
                 continue;
             }
             // R6: dead by time, or because another lane block stands in its place.
@@ -63,10 +75,30 @@ impl Gateway {
                 .front()
                 .is_some_and(|live| lane.sequencer.is_dead(live.header.slot, applied.timestamp));
             if dead || !lane.engine.pending_connects() {
+                lane.put_again(lost);
                 self.recut(namespace, now)?;
+            } else if moved {
+                self.refork(namespace, lost, now)?;
             }
         }
         Ok(())
+    }
+
+    /// Takes in what an L1 block queued. What waited for it goes on.
+    ///
+    /// # Errors
+    /// If a rollup fails.
+    pub fn tell_queue(
+        &mut self,
+        namespace: Namespace,
+        block: B256,
+        entries: Vec<Entry>,
+    ) -> Result<(), GatewayError> {
+        let Some(lane) = self.lanes.get_mut(&namespace) else {
+            return Ok(());
+        };
+        lane.engine.tell_queue(block, entries)?;
+        Ok(lane.engine.publish()?)
     }
 
     /// Cuts everything pending anew on the finalised tip.
@@ -94,27 +126,8 @@ impl Gateway {
             }),
         );
         self.effects.push(Effect::Voided(namespace));
-        self.place_again(namespace, transactions, now)
-    }
-
-    /// Places transactions in order; one that has become invalid is dropped and says why (R21).
-    fn place_again(
-        &mut self,
-        namespace: Namespace,
-        transactions: Vec<Included>,
-        now: TimestampMs,
-    ) -> Result<(), GatewayError> {
-        for included in transactions {
-            let hash = included.hash();
-            if let Err(error) = self.place(namespace, included, None, now)? {
-                let reason = format!("after its lane block died: {error}");
-                self.effects.push(Effect::Dropped {
-                    namespace,
-                    hash,
-                    reason,
-                });
-            }
-        }
+        lane.put_again(transactions);
+        self.place_again(namespace, now)?;
         Ok(())
     }
 
@@ -123,6 +136,10 @@ impl Gateway {
     /// the last lane block speaks for all.
     pub fn knows_contexts(&self) -> bool {
         self.lanes.values().all(|lane| {
+            // What it builds on must be derived, too.
+            if !lane.engine.is_ready() {
+                return false;
+            }
             let last = lane
                 .restored
                 .as_ref()
@@ -164,14 +181,18 @@ impl Gateway {
                 stands = self.restore(namespace, &pending[restored], now)?;
                 restored += usize::from(stands);
             }
+            let lane = self.lanes.get_mut(&namespace).expect("as above");
             if !stands {
                 // Its promises cannot be kept as they are: cut everything anew.
-                self.recut(namespace, now)?;
-                let transactions = pending[restored..]
+                let rest = pending[restored..]
                     .iter()
                     .flat_map(|journaled| &journaled.transactions)
                     .filter_map(|(raw, _)| included(raw));
-                self.place_again(namespace, transactions.collect(), now)?;
+                lane.put_again(rest);
+                self.recut(namespace, now)?;
+            } else if !lane.engine.pending_fallen().is_empty() {
+                // L1 changed forks while this was away.
+                self.refork(namespace, Vec::new(), now)?;
             }
         }
         Ok(())
@@ -221,17 +242,26 @@ impl Gateway {
             .get_mut(&namespace)
             .expect("checked by the callers");
         let header = &journaled.header;
-        lane.engine.open_lane(header.clone(), self.signer.address());
-        let l2_parent = lane
-            .engine
-            .l2_parent()
-            .map(|parent| parent.hash())
-            .unwrap_or_default();
-        let mut stands = l2_parent == journaled.l2_parent || journaled.transactions.is_empty();
-        for (raw, outcome) in &journaled.transactions {
-            let executed = included(raw).map(|included| lane.engine.push(included));
-            stands &= matches!(&executed, Some(Ok(done)) if outcome_of(done) == *outcome);
+        let l2_parent = lane.engine.l2_parent().map(|parent| parent.hash());
+        let l2_parent = l2_parent.unwrap_or_default();
+        let moved = !lane.engine.is_on_fork(&header.context) || l2_parent != journaled.l2_parent;
+        let mut stands = true;
+        if moved && !journaled.transactions.is_empty() {
+            // L1 changed forks since: it goes on as it was promised, whatever has an effect of it now.
+            let transactions = journaled.transactions.iter();
+            let transactions: Vec<_> = transactions.filter_map(|(raw, _)| included(raw)).collect();
+            stands = transactions.len() == journaled.transactions.len();
+            lane.engine
+                .adopt_lane(header.clone(), self.signer.address(), transactions);
+        } else {
+            lane.engine.open_lane(header.clone(), self.signer.address());
+            for (raw, outcome) in &journaled.transactions {
+                let executed = included(raw).map(|included| lane.engine.push(included));
+                stands &= matches!(&executed, Some(Ok(done)) if outcome_of(done) == *outcome);
+            }
         }
+        // What was promised named the parent of then.
+        let l2_parent = journaled.l2_parent;
         lane.live.push_back(Live {
             header: header.clone(),
             l2_parent,

@@ -89,7 +89,7 @@ impl Gateway {
     }
 
     /// Places what waited for the sender's nonce.
-    fn drain_queue(
+    pub(super) fn drain_queue(
         &mut self,
         namespace: Namespace,
         sender: Address,
@@ -212,6 +212,9 @@ impl Gateway {
                 }
             }
             next = next.min(self.advance(namespace, now, false)?);
+            if self.place_again(namespace, now)? {
+                next = now;
+            }
         }
         Ok(next)
     }
@@ -269,7 +272,7 @@ impl Gateway {
             last: false,
             height: place.height,
             parent: place.parent,
-            context: lane.engine.l1_head(),
+            context: lane.engine.context(),
             timestamp: place.timestamp,
             body_root: B256::ZERO,
             size: 0,
@@ -299,7 +302,7 @@ impl Gateway {
         self.effects.push(Effect::Opened(header));
     }
 
-    fn seal(&mut self, namespace: Namespace, last: bool) -> Result<(), GatewayError> {
+    pub(super) fn seal(&mut self, namespace: Namespace, last: bool) -> Result<(), GatewayError> {
         let lane = self
             .lanes
             .get_mut(&namespace)

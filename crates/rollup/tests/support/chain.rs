@@ -290,6 +290,7 @@ impl Chain {
             params: Params {
                 import_gas: 10_000_000,
             },
+            inbox: None,
         }
     }
 

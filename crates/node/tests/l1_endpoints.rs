@@ -1,0 +1,523 @@
+//! Several L1 endpoints, of which some fail, lie, lag or contradict the others.
+
+#[path = "../../client/tests/support/chain.rs"]
+mod chain;
+#[path = "support/paper.rs"]
+mod paper;
+
+use chain::{TestChain, genesis};
+use cortado_client::api::{L1EndpointState as State, L1NodeStatus};
+use cortado_consensus::witness::Observation;
+use cortado_l1::TrackedHeader;
+use cortado_node::{
+    l1::{L1NodeConfig, RpcUrls, SafeWatch, Watcher},
+    reader::Tip,
+};
+use cortado_types::L1Ref;
+use paper::{Chain, Paper};
+use std::{sync::Arc, time::Duration};
+use tokio::sync::{mpsc, watch};
+
+struct Watch {
+    watcher: Watcher,
+    observations: mpsc::Receiver<Observation>,
+    tip: watch::Sender<Arc<Tip>>,
+    papers: Vec<Paper>,
+}
+
+/// The chain that everything begins with: the genesis' anchor, number 100.
+fn anchor() -> Chain {
+    Chain::of(&genesis(1).l1.anchor)
+}
+
+impl Watch {
+    /// A watcher of endpoints that show these chains, in this order.
+    async fn start(chains: &[&Chain]) -> Self {
+        let mut papers = Vec::new();
+        for chain in chains {
+            papers.push(Paper::start(chain).await);
+        }
+        Self::of(papers)
+    }
+
+    fn of(papers: Vec<Paper>) -> Self {
+        let genesis = genesis(1);
+        let config = genesis.l1.clone();
+        let chain = TestChain::of(genesis, 1);
+        let (tip, tip_receiver) = watch::channel(Arc::new(Tip {
+            block: Arc::new(chain.tip().clone()),
+            hash: chain.tip().hash(),
+            state: chain.state().clone(),
+        }));
+        let (sender, observations) = mpsc::channel(64);
+        let node = L1NodeConfig {
+            rpc: RpcUrls::new(papers.iter().map(Paper::url).collect()).unwrap(),
+            beacon: None,
+        };
+        let watcher = Watcher::start(&node, &config, tip_receiver, sender).unwrap();
+        Self {
+            watcher,
+            observations,
+            tip,
+            papers,
+        }
+    }
+
+    /// The next header that is told.
+    async fn header(&mut self) -> L1Ref {
+        loop {
+            match self.next().await {
+                Observation::Header(raw) => return TrackedHeader::read(&raw).unwrap().to_ref(),
+                other => assert!(!matches!(other, Observation::Seats(_))),
+            }
+        }
+    }
+
+    async fn next(&mut self) -> Observation {
+        let next = tokio::time::timeout(Duration::from_secs(60), self.observations.recv());
+        next.await
+            .expect("an observation within a minute")
+            .expect("the watcher runs")
+    }
+
+    /// That exactly the blocks of `chain` from `first` on are told, in order.
+    async fn tells(&mut self, chain: &Chain, first: u64) {
+        for number in first..=chain.tip().number {
+            assert_eq!(self.header().await, chain.at(number));
+        }
+    }
+
+    /// Waits until the status fits.
+    async fn until(&self, what: &str, fits: impl FnMut(&L1NodeStatus) -> bool) -> L1NodeStatus {
+        let mut status = self.watcher.status();
+        let found = tokio::time::timeout(Duration::from_secs(60), status.wait_for(fits)).await;
+        match found {
+            Ok(status) => status.unwrap().clone(),
+            Err(_) => panic!(
+                "no {what} in a minute: {:?}",
+                *self.watcher.status().borrow()
+            ),
+        }
+    }
+
+    async fn states(&self, states: &[State]) -> L1NodeStatus {
+        let fits = |status: &L1NodeStatus| {
+            let now = status.endpoints.iter().map(|one| one.state);
+            now.eq(states.iter().copied())
+        };
+        self.until(&format!("{states:?}"), fits).await
+    }
+
+    async fn waits(&self, part: &str) -> String {
+        let has = |status: &L1NodeStatus| status.waits.iter().any(|wait| wait.contains(part));
+        let status = self.until(part, has).await;
+        let found = status.waits.into_iter().find(|wait| wait.contains(part));
+        found.unwrap()
+    }
+
+    /// Whether the block is told final next; headers are passed over.
+    async fn is_final(&mut self) -> L1Ref {
+        loop {
+            if let Observation::Finalized(hash) = self.next().await {
+                let paper = self.papers[0].sheet.lock().unwrap();
+                let number = paper.finalized.unwrap().number;
+                return L1Ref { number, hash };
+            }
+        }
+    }
+
+    async fn nothing_more(&mut self) {
+        tokio::time::sleep(Duration::from_millis(1_500)).await;
+        assert_eq!(
+            self.observations.try_recv(),
+            Err(mpsc::error::TryRecvError::Empty)
+        );
+    }
+}
+
+#[tokio::test]
+async fn failing_endpoint_is_left_for_the_next_and_taken_back_when_it_recovers() {
+    let chain = anchor().extend(5, 1);
+    let mut watch = Watch::start(&[&chain, &chain]).await;
+    watch.tells(&chain, 101).await;
+    watch.states(&[State::Used, State::Ready]).await;
+    watch.papers[0].set(|sheet| sheet.down = true);
+    let status = watch.states(&[State::Failing, State::Used]).await;
+    assert!(status.connected && status.error.is_none());
+    let error = status.endpoints[0].error.as_ref().unwrap();
+    assert!(error.contains("error 502: Cannot POST /…"), "{error}");
+    // It goes on where the first was left, telling nothing twice.
+    let longer = chain.extend(3, 1);
+    watch.papers[1].set(|sheet| sheet.show(&longer));
+    watch.tells(&longer, 106).await;
+    watch.papers[0].set(|sheet| {
+        sheet.down = false;
+        sheet.show(&longer);
+    });
+    watch.states(&[State::Used, State::Ready]).await;
+    watch.nothing_more().await;
+    // Both are gone: now it is not connected, and says why for each.
+    for paper in &watch.papers {
+        paper.set(|sheet| sheet.down = true);
+    }
+    let status = watch.states(&[State::Failing, State::Failing]).await;
+    assert!(!status.connected);
+    let error = status.error.unwrap();
+    for paper in &watch.papers {
+        assert!(
+            error.contains(&format!("{}: eth_", paper.shown())),
+            "{error}"
+        );
+    }
+    assert!(!error.contains("s3cr3t"), "{error}");
+}
+
+#[tokio::test]
+async fn lying_endpoint_is_left_for_the_next_and_nothing_of_it_is_told() {
+    let (chain, false_chain) = (anchor().extend(5, 1), anchor().extend(9, 2));
+    let papers = vec![Paper::start(&false_chain).await, Paper::start(&chain).await];
+    papers[0].set(|sheet| sheet.garbled = true);
+    let mut watch = Watch::of(papers);
+    watch.tells(&chain, 101).await;
+    let status = watch.states(&[State::Lying, State::Used]).await;
+    let error = status.endpoints[0].error.as_ref().unwrap();
+    assert!(error.contains("hashes to"), "{error}");
+    assert_eq!(status.endpoints[0].url, watch.papers[0].shown());
+    watch.nothing_more().await;
+}
+
+#[tokio::test]
+async fn endpoint_of_another_chain_is_left_for_the_next() {
+    let chain = anchor().extend(5, 1);
+    let mut foreign = anchor();
+    foreign.0[0].gas_limit = 7;
+    let foreign = foreign.extend(9, 1);
+    let papers = vec![
+        Paper::start(&chain).await,
+        Paper::start(&foreign).await,
+        Paper::start(&chain).await,
+    ];
+    papers[0].set(|sheet| sheet.chain_id = 5);
+    let mut watch = Watch::of(papers);
+    watch.tells(&chain, 101).await;
+    let used = [State::OtherChain, State::OtherChain, State::Used];
+    let status = watch.states(&used).await;
+    let error = |at: usize| status.endpoints[at].error.clone().unwrap();
+    assert!(error(0).contains("is of chain 5, the genesis names 31337"));
+    assert!(
+        error(1).contains("which the chain holds final"),
+        "{}",
+        error(1)
+    );
+    watch.nothing_more().await;
+}
+
+#[tokio::test]
+async fn lagging_endpoint_is_left_for_one_that_is_ahead_until_it_has_caught_up() {
+    let chain = anchor().extend(12, 1);
+    let behind = chain.back(5);
+    let mut watch = Watch::start(&[&behind, &chain]).await;
+    watch.tells(&chain, 101).await;
+    let status = watch.states(&[State::Lagging, State::Used]).await;
+    assert_eq!(status.head, Some(chain.at(112)));
+    assert_eq!(status.endpoints[0].head, Some(chain.at(107)));
+    let wait = watch.waits("lags").await;
+    let (slow, fast) = (watch.papers[0].shown(), watch.papers[1].shown());
+    assert_eq!(
+        wait,
+        format!("endpoint {slow} lags 5 L1 slots behind {fast}")
+    );
+    watch.papers[0].set(|sheet| sheet.show(&chain));
+    let status = watch.states(&[State::Used, State::Ready]).await;
+    assert!(
+        !status.waits.iter().any(|wait| wait.contains("lags")),
+        "{:?}",
+        status.waits
+    );
+}
+
+#[tokio::test]
+async fn head_from_the_future_makes_nobody_lag() {
+    let chain = anchor().extend(5, 1);
+    let mut future = chain.extend(1, 2);
+    future.0.last_mut().unwrap().timestamp = u64::from(u32::MAX);
+    let mut watch = Watch::start(&[&chain, &future]).await;
+    watch.tells(&chain, 101).await;
+    let status = watch.states(&[State::Used, State::Lying]).await;
+    let error = status.endpoints[1].error.as_ref().unwrap();
+    assert!(error.contains("time 4294967295 s"), "{error}");
+    watch.nothing_more().await;
+}
+
+#[tokio::test]
+async fn an_l1_node_that_answers_two_different_things_is_a_liar() {
+    // Another block for a number that it called final before.
+    let chain = anchor().extend(8, 1);
+    let mut watch = Watch::start(&[&chain]).await;
+    watch.papers[0].set(|sheet| sheet.finalize(104));
+    assert_eq!(watch.is_final().await, chain.at(104));
+    let other = anchor().extend(9, 2);
+    watch.papers[0].set(|sheet| {
+        sheet.show(&other);
+        sheet.finalize(104);
+    });
+    let status = watch.states(&[State::Lying]).await;
+    let error = status.error.unwrap();
+    let (first, second) = (chain.at(104).hash, other.at(104).hash);
+    let words = format!("two different things: block 104 is {first}, and it is {second}");
+    assert!(error.contains(&words), "{error}");
+
+    // A head that does not descend from the block that it calls final.
+    let watch = Watch::start(&[&chain]).await;
+    watch.papers[0].set(|sheet| {
+        sheet.show(&other);
+        sheet.finalize(104);
+        sheet.show(&chain);
+    });
+    let status = watch.states(&[State::Lying]).await;
+    let error = status.error.unwrap();
+    let words = format!("two different things: block 104 is {first}, and it is {second}");
+    assert!(error.contains(&words), "{error}");
+
+    // A head below the block that it calls final.
+    let watch = Watch::start(&[&chain]).await;
+    watch.papers[0].set(|sheet| {
+        sheet.finalize(106);
+        sheet.show(&chain.back(4));
+    });
+    let status = watch.states(&[State::Lying]).await;
+    assert!(
+        status
+            .error
+            .unwrap()
+            .contains("block 106 is final, and its head is block 104")
+    );
+
+    // A header whose hash is not that of its bytes.
+    let watch = Watch::start(&[&chain]).await;
+    watch.papers[0].set(|sheet| sheet.garbled = true);
+    assert!(
+        watch
+            .states(&[State::Lying])
+            .await
+            .error
+            .unwrap()
+            .contains("hashes to")
+    );
+
+    // Blocks by number that the head does not lead back to: a step ends at none of them.
+    let long = anchor().extend(900, 1);
+    let known = long.back(600);
+    let mut watch = Watch::start(&[&known]).await;
+    watch.tells(&known, 101).await;
+    let aside = anchor().extend(900, 2);
+    watch.papers[0].set(|sheet| {
+        sheet.show(&aside);
+        sheet.show(&long);
+        for number in 401..=1_000 {
+            let header = aside.0[number - 100].clone();
+            sheet.instead.insert(number as u64, header);
+        }
+    });
+    let status = watch.states(&[State::Lying]).await;
+    let error = status.error.unwrap();
+    assert!(error.contains("and no path between them"), "{error}");
+    watch.nothing_more().await;
+}
+
+#[tokio::test]
+async fn finality_that_another_endpoint_contradicts_is_held_back_and_shown_with_both_hashes() {
+    let (ours, theirs) = (anchor().extend(8, 1), anchor().extend(8, 2));
+    let mut watch = Watch::start(&[&ours, &theirs]).await;
+    watch.tells(&ours, 101).await;
+    watch.states(&[State::Used, State::Ready]).await;
+    watch.papers[0].set(|sheet| sheet.finalize(104));
+    let wait = watch.waits("held back").await;
+    let (first, second) = (watch.papers[0].shown(), watch.papers[1].shown());
+    let (one, other) = (ours.at(104).hash, theirs.at(104).hash);
+    let words =
+        format!("finality of block 104 held back: {first} says {one}, {second} says {other}");
+    assert_eq!(wait, words);
+    watch.nothing_more().await;
+    // Nor when the other calls its own final.
+    watch.papers[1].set(|sheet| sheet.finalize(104));
+    watch.nothing_more().await;
+    // The other one comes round.
+    watch.papers[1].set(|sheet| {
+        sheet.down = true;
+    });
+    watch.states(&[State::Used, State::Failing]).await;
+    assert_eq!(
+        watch.is_final().await,
+        ours.at(104),
+        "what is not reached contradicts nobody"
+    );
+    watch
+        .until("no wait", |status| {
+            status.waits.iter().all(|wait| !wait.contains("held"))
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn no_block_is_told_final_beside_one_that_was() {
+    let (ours, theirs) = (anchor().extend(8, 1), anchor().extend(12, 2));
+    let mut watch = Watch::start(&[&ours]).await;
+    watch.papers[0].set(|sheet| sheet.finalize(104));
+    assert_eq!(watch.is_final().await, ours.at(104));
+    // The node is exchanged for one on another fork, which calls a later block final.
+    watch.papers[0].set(|sheet| {
+        sheet.show(&theirs);
+        sheet.finalize(106);
+    });
+    let wait = watch.waits("held back").await;
+    let own = format!("this node told {} as final", ours.at(104).hash);
+    assert!(wait.contains(&own) && wait.contains("block 104"), "{wait}");
+    watch.tells(&theirs, 101).await;
+    watch.nothing_more().await;
+}
+
+#[tokio::test]
+async fn gap_of_any_length_is_closed_in_steps_over_a_reorg_and_a_change_of_endpoint() {
+    let begin = anchor().extend(600, 1);
+    let mut watch = Watch::start(&[&begin, &begin]).await;
+    watch.tells(&begin, 101).await;
+    // An outage in which the chain was reorganised 300 deep and grew by 2,000 blocks.
+    let fork = begin.back(300);
+    let far = fork.extend(2_300, 2);
+    for paper in &watch.papers {
+        paper.set(|sheet| sheet.show(&far));
+    }
+    for number in 401..=700 {
+        assert_eq!(watch.header().await, far.at(number));
+    }
+    // In the middle the first endpoint goes, and the second holds yet another fork.
+    let farther = far.back(1_500).extend(1_600, 3);
+    watch.papers[1].set(|sheet| sheet.show(&farther));
+    watch.papers[0].set(|sheet| sheet.down = true);
+    let mut at = far.at(700);
+    let mut catching_up = false;
+    while at != farther.at(farther.tip().number) {
+        let next = watch.header().await;
+        let follows = [&far, &farther]
+            .iter()
+            .any(|chain| next.number <= chain.tip().number && chain.at(next.number) == next);
+        assert!(
+            follows && (next.number == at.number + 1 || next.number == 1_201),
+            "{next:?}"
+        );
+        at = next;
+        let status = watch.watcher.status().borrow().clone();
+        catching_up |= status
+            .waits
+            .iter()
+            .any(|wait| wait.contains("L1 node catches up: told to"));
+    }
+    assert!(catching_up, "the way is shown");
+    watch
+        .until("the end of it", |status| {
+            status.waits.iter().all(|wait| !wait.contains("catches up"))
+        })
+        .await;
+    watch.nothing_more().await;
+}
+
+#[tokio::test]
+async fn fork_that_was_told_and_becomes_canonical_again_is_not_told_again() {
+    let (one, two) = (anchor().extend(6, 1), anchor().extend(7, 2));
+    let mut watch = Watch::start(&[&one]).await;
+    watch.tells(&one, 101).await;
+    watch.papers[0].set(|sheet| sheet.show(&two));
+    watch.tells(&two, 101).await;
+    let again = one.extend(2, 1);
+    watch.papers[0].set(|sheet| {
+        sheet.show(&again);
+        sheet.forgetful = true;
+    });
+    watch.tells(&again, 107).await;
+    watch.nothing_more().await;
+}
+
+#[tokio::test]
+async fn header_that_the_seats_forgot_is_told_again_while_the_head_stands_on_it() {
+    // As many headers as are kept, a few of the fork first: the next fork pushes out what was told
+    // first, and that the chain comes back to.
+    let kept = cortado_types::limits::L1_TRACKED_HEADERS_MAX as u64;
+    let one = anchor().extend(3, 1);
+    let mut watch = Watch::start(&[&one]).await;
+    watch.tells(&one, 101).await;
+    let two = anchor().extend(kept, 2);
+    watch.papers[0].set(|sheet| sheet.show(&two));
+    watch.tells(&two, 101).await;
+    let again = one.extend(1, 1);
+    watch.papers[0].set(|sheet| sheet.show(&again));
+    watch.tells(&again, 101).await;
+    watch.nothing_more().await;
+    // No more is told above what the chain tracks than it could track.
+    let endless = two.extend(5, 2);
+    watch.papers[0].set(|sheet| sheet.show(&endless));
+    let wait = watch.waits("catches up").await;
+    let of = format!("of {}", endless.tip().number);
+    assert!(wait.ends_with(&of), "{wait}");
+}
+
+#[tokio::test]
+async fn what_was_told_and_is_not_taken_is_shown() {
+    let chain = anchor().extend(3, 1);
+    let mut watch = Watch::start(&[&chain]).await;
+    watch.papers[0].set(|sheet| sheet.finalize(102));
+    assert_eq!(watch.is_final().await, chain.at(102));
+    let wait = watch.waits("header 101").await;
+    let hash = chain.at(101).hash;
+    assert_eq!(
+        wait,
+        format!("header 101 ({hash}) is told and not yet certified by a quorum")
+    );
+    let hash = chain.at(102).hash;
+    let wait = watch.waits("finality of block 102").await;
+    assert!(wait.contains(&format!(
+        "({hash}) is told and not yet certified by a quorum"
+    )));
+    // The chain takes both.
+    watch.tip.send_modify(|tip| {
+        let mut block = tip.block.as_ref().clone();
+        block.header.l1_fin = chain.at(103);
+        block.header.l1_head.block = chain.at(103);
+        *tip = Arc::new(Tip {
+            block: Arc::new(block),
+            ..tip.as_ref().clone()
+        });
+    });
+    watch
+        .until("nothing to wait for", |status| status.waits.is_empty())
+        .await;
+}
+
+#[tokio::test]
+async fn safe_block_comes_from_an_endpoint_that_nobody_contradicts() {
+    let (ours, theirs) = (anchor().extend(8, 1), anchor().extend(8, 2));
+    let papers = [Paper::start(&ours).await, Paper::start(&ours).await];
+    papers[0].set(|sheet| sheet.down = true);
+    papers[1].set(|sheet| sheet.finalize(103));
+    let urls = RpcUrls::new(papers.iter().map(Paper::url).collect()).unwrap();
+    let (tell, mut told) = mpsc::channel(100);
+    let _watch = SafeWatch::start(&urls, &genesis(1).l1, move |block| {
+        let tell = tell.clone();
+        async move { tell.send(block).await.unwrap() }
+    })
+    .unwrap();
+    assert_eq!(
+        told.recv().await,
+        Some(ours.at(103)),
+        "the other one is down"
+    );
+    papers[0].set(|sheet| {
+        sheet.down = false;
+        sheet.show(&theirs);
+        sheet.finalize(105);
+    });
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    while let Ok(block) = told.try_recv() {
+        assert_eq!(block, ours.at(103), "nobody knows which of two is true");
+    }
+}

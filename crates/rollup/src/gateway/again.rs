@@ -1,0 +1,189 @@
+//! Transactions that lost their place: their lane block died, or L1 changed forks under them. They are
+//! placed and promised anew (R21), a few at a time, so that nobody waits behind all of them.
+
+use super::{Effect, Gateway, GatewayError, Lane};
+use crate::engine::{Engine, Included, PushError};
+use alloy_consensus::Transaction;
+use cortado_derive::{Ethereum, References};
+use cortado_evm::TxRejection;
+use cortado_types::{Address, B256, Namespace, TimestampMs};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+/// Transactions placed again before others get their turn: some milliseconds of execution.
+pub const AGAIN_PER_TICK_MAX: usize = 256;
+
+/// What waits to be placed again.
+#[derive(Debug, Default)]
+pub(super) struct Again {
+    waiting: VecDeque<Included>,
+    hashes: BTreeSet<B256>,
+}
+
+impl Again {
+    fn pop(&mut self) -> Option<Included> {
+        let included = self.waiting.pop_front()?;
+        self.hashes.remove(&included.hash());
+        Some(included)
+    }
+
+    fn push_front(&mut self, included: Included) {
+        if self.hashes.insert(included.hash()) {
+            self.waiting.push_front(included);
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+}
+
+/// How old what a transaction refers to is: the number of the L1 block, which is lower the less likely
+/// it is to be lost. Without a reference, later than any.
+pub(super) fn reference_rank(engine: &Engine, included: &Included) -> u64 {
+    let references = Ethereum.references(&included.raw);
+    let oldest = references
+        .iter()
+        .filter_map(|hash| engine.l1_number(hash))
+        .min();
+    oldest.unwrap_or(u64::MAX)
+}
+
+impl Lane {
+    /// Puts transactions on the list of what is placed again: early references first, since they stand
+    /// on any fork that is likely, then by nonce.
+    pub(super) fn put_again(&mut self, transactions: impl IntoIterator<Item = Included>) {
+        for included in transactions {
+            if self.again.hashes.insert(included.hash()) {
+                self.again.waiting.push_back(included);
+            }
+        }
+        let engine = &self.engine;
+        self.again
+            .waiting
+            .make_contiguous()
+            .sort_by_cached_key(|included| {
+                (
+                    reference_rank(engine, included),
+                    included.transaction.nonce(),
+                )
+            });
+    }
+}
+
+impl Gateway {
+    /// Puts submissions with early references first: they have the stronger finality. What one sender
+    /// sent keeps its order, and so do senders that differ in nothing.
+    pub(super) fn early_references_first<T>(
+        &self,
+        batch: &mut [T],
+        of: impl Fn(&T) -> (Namespace, &Included),
+    ) {
+        let mut ranks: BTreeMap<(Namespace, Address), u64> = BTreeMap::new();
+        for one in &*batch {
+            let (namespace, included) = of(one);
+            let Some(lane) = self.lanes.get(&namespace) else {
+                continue;
+            };
+            let rank = reference_rank(&lane.engine, included);
+            let least = ranks
+                .entry((namespace, included.transaction.signer()))
+                .or_insert(rank);
+            *least = rank.min(*least);
+        }
+        if ranks.values().any(|rank| *rank < u64::MAX) {
+            batch.sort_by_key(|one| {
+                let (namespace, included) = of(one);
+                ranks
+                    .get(&(namespace, included.transaction.signer()))
+                    .copied()
+            });
+        }
+    }
+
+    /// Places some of the transactions that lost their place; one that has become invalid is dropped
+    /// and says why (R21). Whether there is more to do at once.
+    ///
+    /// # Errors
+    /// If a rollup fails.
+    pub(super) fn place_again(
+        &mut self,
+        namespace: Namespace,
+        now: TimestampMs,
+    ) -> Result<bool, GatewayError> {
+        for _ in 0..AGAIN_PER_TICK_MAX {
+            let lane = self
+                .lanes
+                .get_mut(&namespace)
+                .expect("checked by the callers");
+            if !lane.engine.is_ready() {
+                return Ok(false);
+            }
+            let Some(included) = lane.again.pop() else {
+                return Ok(false);
+            };
+            let (hash, sender) = (included.hash(), included.transaction.signer());
+            let error = match self.place(namespace, included.clone(), None, now)? {
+                Ok(()) => {
+                    self.drain_queue(namespace, sender, now)?;
+                    continue;
+                }
+                Err(error) => error,
+            };
+            let lane = self.lanes.get_mut(&namespace).expect("as above");
+            lane.known.remove(&hash);
+            match error {
+                PushError::NotOpen => {
+                    lane.again.push_front(included);
+                    return Ok(false);
+                }
+                // One before it is still to be placed.
+                PushError::Rejected(TxRejection::NonceTooHigh { .. })
+                    if lane.queue.insert(included, now) => {}
+                error => {
+                    let reason = format!("it lost its place, and cannot have another: {error}");
+                    self.effects.push(Effect::Dropped {
+                        namespace,
+                        hash,
+                        reason,
+                    });
+                }
+            }
+        }
+        let lane = self.lanes.get(&namespace).expect("as above");
+        Ok(!lane.again.is_empty())
+    }
+
+    /// L1 changed forks. What is pending was promised on the other one: the open lane block is closed as
+    /// promised, and whatever has no effect any more, there or in final lane blocks (`lost`), is
+    /// promised anew in lane blocks that build on the new fork. The old promises are excused (R21):
+    /// they name a context that is off the fork.
+    pub(super) fn refork(
+        &mut self,
+        namespace: Namespace,
+        lost: Vec<Included>,
+        now: TimestampMs,
+    ) -> Result<(), GatewayError> {
+        let lane = self
+            .lanes
+            .get_mut(&namespace)
+            .expect("checked by the callers");
+        if lane.engine.discard_empty_lane() {
+            lane.live.pop_back();
+        } else {
+            self.seal(namespace, false)?;
+        }
+        let lane = self.lanes.get_mut(&namespace).expect("as above");
+        let fallen = lane.engine.pending_fallen();
+        let again = lost
+            .into_iter()
+            .chain(fallen.into_iter().map(|(included, _)| included));
+        let again: Vec<_> = again.collect();
+        tracing::warn!(
+            %namespace, transactions = again.len(),
+            "L1 changed forks: what lost its place is placed again"
+        );
+        lane.put_again(again);
+        self.place_again(namespace, now)?;
+        Ok(())
+    }
+}
