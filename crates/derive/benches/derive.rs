@@ -109,7 +109,9 @@ fn derive(l1: &[TrackedHeader], lanes: &[(LaneHeader, Vec<u8>)]) -> (Duration, u
     let params = Params { import_gas: 1 };
     let mut timeline = Timeline::new(Ethereum, params, fork, Cursor::new(anchor));
     let head = l1[l1.len() - 1].to_ref();
-    timeline.advance(vec![], &l1[1..], (head, anchor)).expect("linked");
+    timeline
+        .advance(vec![], &l1[1..], (head, anchor))
+        .expect("linked");
     let start = Instant::now();
     let (mut count, mut recent) = (0, Recent::new());
     for (header, bytes) in lanes {
@@ -117,8 +119,14 @@ fn derive(l1: &[TrackedHeader], lanes: &[(LaneHeader, Vec<u8>)]) -> (Duration, u
             header: header.clone(),
             body: Arc::new(LaneBody::decode_limited(bytes).expect("encoded here")),
         };
-        let advance = timeline.advance(vec![lane], &[], (head, anchor)).expect("all is held");
-        count += advance.inputs.iter().map(|input| input.transactions.len()).sum::<usize>();
+        let advance = timeline
+            .advance(vec![lane], &[], (head, anchor))
+            .expect("all is held");
+        count += advance
+            .inputs
+            .iter()
+            .map(|input| input.transactions.len())
+            .sum::<usize>();
         recent.push(advance);
         timeline.settle(&head);
     }
@@ -149,7 +157,9 @@ fn main() {
     let l1 = l1();
     let context = l1[l1.len() - 1].to_ref();
     let lane = |height| {
-        let transactions = (0..EACH).map(|n| transfer(height * EACH + n, &l1)).collect();
+        let transactions = (0..EACH)
+            .map(|n| transfer(height * EACH + n, &l1))
+            .collect();
         let body = LaneBody { transactions };
         (header(height, context, &body), alloy_rlp::encode(&body))
     };

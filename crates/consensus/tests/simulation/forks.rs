@@ -26,11 +26,11 @@ use std::{collections::BTreeMap, time::Duration};
 
 const SEATS: usize = 4;
 const PROPOSER: usize = 4;
-/// Starts when all is over.
+/// Starts when all is over, in some stories.
 const LATE: usize = 5;
 const SLOT_MS: u64 = 2_000;
 /// L1 blocks after the first ones, those of all forks.
-const GROWN: u64 = 9;
+const GROWN: u64 = 5;
 
 /// Says which seed failed.
 struct Seed(u64);
@@ -52,7 +52,10 @@ impl References for LastWord {
     fn references(&self, transaction: &Bytes) -> Vec<B256> {
         let word = transaction.len().saturating_sub(32);
         let refers = transaction.first() == Some(&REFERS);
-        refers.then(|| B256::from_slice(&transaction[word..])).into_iter().collect()
+        refers
+            .then(|| B256::from_slice(&transaction[word..]))
+            .into_iter()
+            .collect()
     }
 }
 
@@ -90,7 +93,11 @@ impl L1 {
         let timestamp = timestamp.max(parent.timestamp + 1);
         let raw = l1_header(parent.number + 1, parent.hash, timestamp);
         let header = TrackedHeader::read(&raw).unwrap();
-        if self.blocks.insert(header.hash, L1Block { header, raw }).is_none() {
+        if self
+            .blocks
+            .insert(header.hash, L1Block { header, raw })
+            .is_none()
+        {
             self.order.push(header.hash);
         }
         header.hash
@@ -107,7 +114,11 @@ impl L1 {
 
     /// The highest blocks under `fin`.
     fn heaviest(&self, fin: &B256) -> Vec<B256> {
-        let under: Vec<_> = self.order.iter().filter(|hash| self.is_ancestor(fin, hash)).collect();
+        let under: Vec<_> = self
+            .order
+            .iter()
+            .filter(|hash| self.is_ancestor(fin, hash))
+            .collect();
         let most = under.iter().map(|hash| self.header(hash).number).max();
         let is_most = |hash: &&&B256| Some(self.header(hash).number) == most;
         under.iter().filter(is_most).map(|hash| **hash).collect()
@@ -133,10 +144,14 @@ struct Story {
 
 impl Story {
     async fn new(context: deterministic::Context) -> Self {
-        let plan = Plan {
+        let mut plan = Plan {
             spares: 1,
             ..plan(SEATS, 1)
         };
+        // Hundreds of stories: fewer blocks in which nothing happens.
+        plan.tuning.idle = Duration::from_millis(1_800);
+        plan.tuning.leader_timeout = Duration::from_millis(2_500);
+        plan.tuning.certification_timeout = Duration::from_millis(3_200);
         let mut world = World::new(context.child("world"), plan).await;
         world.mesh(&wan()).await;
         for i in 0..=PROPOSER {
@@ -168,7 +183,7 @@ impl Story {
         let raw = self.l1.blocks[&hash].raw.clone();
         for seat in 0..SEATS {
             let delay = match seat {
-                2 => 500 + self.below(1_500),
+                2 => 500 + self.below(1_000),
                 _ => self.below(900),
             };
             if seat + 1 < SEATS || self.below(2) == 0 {
@@ -215,7 +230,8 @@ impl Story {
             let raw = self.lies.blocks[&parent].raw.clone();
             self.observe(SEATS - 1, Observation::Header(raw)).await;
         }
-        self.observe(SEATS - 1, Observation::Finalized(parent)).await;
+        self.observe(SEATS - 1, Observation::Finalized(parent))
+            .await;
     }
 
     async fn observe(&self, seat: usize, observation: Observation) {
@@ -262,7 +278,12 @@ impl Story {
             self.pen.rewind(&node);
         }
         let state = node.finalized().state.clone();
-        let tracked: Vec<_> = self.l1.order.iter().filter_map(|hash| state.l1.get(hash)).collect();
+        let tracked: Vec<_> = self
+            .l1
+            .order
+            .iter()
+            .filter_map(|hash| state.l1.get(hash))
+            .collect();
         let context = match self.below(3) {
             0 => tracked[self.below(tracked.len() as u64) as usize].to_ref(),
             _ => state.anchor(),
@@ -295,7 +316,7 @@ impl Story {
 
     async fn tell(&mut self) {
         let mut events = self.world.node(PROPOSER).events();
-        self.pass(3_000).await;
+        self.pass(1_200).await;
         let mut grown = 0;
         while grown < GROWN {
             grown += self.grow();
@@ -305,20 +326,23 @@ impl Story {
             if self.below(4) == 0 {
                 self.finalize();
             }
-            let next = self.now() + 300 + self.below(500);
+            let next = self.now() + 300 + self.below(300);
             self.pass(next).await;
             self.cut(&mut events).await;
         }
         self.finalize();
-        let quiet = self.now() + 6_500;
+        let quiet = self.now() + 3_500;
         self.pass(quiet).await;
     }
 
     /// All nodes are where the rules say, and equal, and a node that was not there too.
     async fn check(&mut self) -> usize {
-        let late = self.world.start(LATE).await;
         let height = self.world.node(0).finalized().height().get();
-        reach(&late, height).await;
+        // All final blocks are replayed from genesis below; in one story in four a whole node does
+        // that from what the others serve.
+        if self.below(4) == 0 {
+            self.world.start(LATE).await;
+        }
         for node in self.world.nodes() {
             reach(node, height).await;
         }
@@ -335,7 +359,11 @@ impl Story {
         }
         let mut first = None;
         for i in 0..=PROPOSER {
-            let blocks = self.replay(self.world.node(i), height).await;
+            let blocks = self.blocks(self.world.node(i), height).await;
+            // They are the same blocks everywhere.
+            if i == 0 {
+                self.replay(&blocks);
+            }
             let inputs = self.derive(self.world.node(i), &blocks).await;
             let same = first.get_or_insert_with(|| inputs.clone());
             assert_eq!(*same, inputs, "what identity {i} derives");
@@ -343,19 +371,25 @@ impl Story {
         first.map_or(0, |inputs| inputs.len())
     }
 
-    /// The final blocks of a node, applied again from genesis.
-    async fn replay(&self, node: &Node<CheapScheme>, height: u64) -> Vec<Block> {
-        let mut state = State::genesis(&self.world.genesis).unwrap();
-        let mut parent = state.genesis_block().header;
+    async fn blocks(&self, node: &Node<CheapScheme>, height: u64) -> Vec<Block> {
         let mut blocks = vec![];
         for height in 1..=height {
             let block = node.block(Height::new(height)).await.expect("stored");
-            let block = block.inner().clone();
-            state = apply(&state, &parent, &block, Checks::Replay).expect("a final block applies");
-            parent = block.header.clone();
-            blocks.push(block);
+            blocks.push(block.inner().clone());
         }
         blocks
+    }
+
+    /// Final blocks applied again from genesis: each leads to the state that its header names.
+    fn replay(&self, blocks: &[Block]) {
+        let mut state = State::genesis(&self.world.genesis).unwrap();
+        let genesis = state.genesis_block().header;
+        let mut parent = &genesis;
+        for block in blocks {
+            state = apply(&state, parent, block, Checks::Replay).expect("a final block applies");
+            parent = &block.header;
+        }
+        assert_eq!(parent.l1_fin.hash, self.fin);
     }
 
     /// The proposer's rollup on the fork that these blocks end in.
@@ -370,10 +404,14 @@ impl Story {
         let header = &blocks.last().expect("some").header;
         let (head, fin) = (header.l1_head.block, header.l1_fin);
         let is_final = fork.is_ancestor(&fin, &head).expect("held");
-        fork.set_tip(if is_final { head.hash } else { fin.hash }).unwrap();
+        fork.set_tip(if is_final { head.hash } else { fin.hash })
+            .unwrap();
         let mut cursor = Cursor::new(anchor.to_ref());
         let mut inputs = vec![];
-        for signed in blocks.iter().flat_map(|b| lanes_of(b, Namespace::new(FIRST_ROLLUP))) {
+        for signed in blocks
+            .iter()
+            .flat_map(|b| lanes_of(b, Namespace::new(FIRST_ROLLUP)))
+        {
             let hash = signed.header.hash();
             let body = self.body(node, hash).await;
             let params = Params { import_gas: 1 };
@@ -390,7 +428,15 @@ impl Story {
         match node.lane_block(hash).await.unwrap() {
             Some(block) => block.body,
             // A proposer keeps what it has not seen included; seats keep the rest.
-            None => self.world.node(0).lane_block(hash).await.unwrap().expect("a seat has it").body,
+            None => {
+                self.world
+                    .node(0)
+                    .lane_block(hash)
+                    .await
+                    .unwrap()
+                    .expect("a seat has it")
+                    .body
+            }
         }
     }
 
@@ -403,7 +449,10 @@ impl Story {
                     self.l1.is_ancestor(hash, &context.hash) && self.l1.is_ancestor(hash, &tip.hash)
                 }
             };
-            let is_in = input.transactions.iter().any(|derived| derived.index == index);
+            let is_in = input
+                .transactions
+                .iter()
+                .any(|derived| derived.index == index);
             assert_eq!(is_in, survives, "transaction {index} of {}", keccak256(raw));
         }
     }
@@ -425,10 +474,10 @@ fn stories(seeds: std::ops::Range<u64>) -> usize {
 #[test]
 fn nodes_that_see_l1_fork_differently_end_in_one_state_on_the_heaviest_fork_under_the_final_block()
 {
-    assert!(stories(0..5) > 0);
+    assert!(stories(0..100) > 150);
 }
 
 #[test]
 fn one_lying_l1_node_of_four_moves_neither_the_pointer_nor_the_finalised_block() {
-    assert!(stories(100..101) > 0);
+    assert!(stories(100..200) > 150);
 }
