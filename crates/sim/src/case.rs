@@ -37,6 +37,7 @@ pub(crate) struct Case<'a> {
     ends: Vec<usize>,
     pub(crate) time: TimestampMs,
     tamper: Option<&'a Tamper>,
+    is_ending: bool,
     pub(crate) report: Report,
     /// The story in words, if somebody will read it.
     pub(crate) told: Option<String>,
@@ -65,6 +66,7 @@ impl<'a> Case<'a> {
             ends: Vec::new(),
             time: setup.header.timestamp,
             tamper,
+            is_ending: false,
             report: Report::default(),
             told: told.then(String::new),
         }
@@ -120,6 +122,7 @@ impl<'a> Case<'a> {
         while self.pending.iter().any(Option::is_some) {
             self.step(&[], None)?;
         }
+        self.is_ending = true;
         self.extend(1)
     }
 
@@ -252,7 +255,8 @@ impl<'a> Case<'a> {
     fn step(&mut self, moved: &[usize], fin: Option<usize>) -> Result<(), String> {
         self.time = self.time.plus(self.rng.random_range(100..=250));
         for place in 0..NAMESPACES.len() {
-            if self.pending[place].is_none() && self.rng.random_bool(0.6) {
+            let is_free = self.pending[place].is_none() && !self.rollups[place].is_behind();
+            if is_free && self.rng.random_bool(0.6) {
                 self.cut(place)?;
             }
         }
@@ -321,8 +325,11 @@ impl<'a> Case<'a> {
             }
             self.report.lanes += lanes.len() as u64;
             let to = (l1_head, l1_fin);
+            // Now and then a node learns late what L1 queued.
+            let is_prompt = self.is_ending || self.tamper.is_some() || self.rng.random_bool(0.9);
+            let how = (is_prompt, self.tamper);
             let report = &mut self.report;
-            rollup.follow(&self.l1, lanes, &headers, to, self.tamper, report)?;
+            rollup.follow(&self.l1, lanes, &headers, to, how, report)?;
             if rollup.timeline.fork().tip() != self.l1.at(tip) {
                 return Err("derivation's fork does not end where the chain's does".into());
             }

@@ -8,13 +8,16 @@ use crate::{
 };
 use alloy_rlp::{Decodable, RlpDecodable, RlpEncodable};
 use cortado_derive::{
-    Advance, AdvanceError, Cursor, DropReason, Fork, L2Input, Lane, NotYet, Params, References,
-    Timeline, derive_lane,
+    Advance, Cursor, DropReason, Fork, L2Input, Lane, NotYet, Params, References, Timeline,
+    derive_lane,
 };
 use cortado_l1::TrackedHeader;
 use cortado_preconf::Promise;
 use cortado_types::{B256, Bytes, L1Ref, LaneBody, LaneHeader, Namespace, keccak256};
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 pub(crate) const PARAMS: Params = Params {
     import_gas: IMPORT_GAS,
@@ -193,6 +196,8 @@ pub(crate) struct Rollup {
     /// What they are on the present fork.
     pub(crate) lines: Vec<Line>,
     settled: usize,
+    /// What lane blocks were that are to be derived anew.
+    before: BTreeMap<usize, Line>,
     /// L1 blocks of which it was told what they queued; it asks once.
     asked: BTreeSet<B256>,
     pub(crate) promises: Vec<Promised>,
@@ -207,6 +212,7 @@ impl Rollup {
             lanes: Vec::new(),
             lines: Vec::new(),
             settled: 0,
+            before: BTreeMap::new(),
             asked: BTreeSet::new(),
             promises: Vec::new(),
         }
@@ -254,82 +260,83 @@ impl Rollup {
         }
     }
 
-    /// One block of the finality chain.
+    /// One block of the finality chain. Unless `is_prompt`, what L1 blocks queued is not told now, and
+    /// lane blocks may wait for it.
     pub(crate) fn follow(
         &mut self,
         l1: &L1,
         lanes: Vec<Lane>,
         headers: &[TrackedHeader],
         to: (L1Ref, L1Ref),
-        tamper: Option<&Tamper>,
+        (is_prompt, tamper): (bool, Option<&Tamper>),
         report: &mut Report,
     ) -> Result<(), String> {
         let new = lanes.len();
-        let mut advance = loop {
-            match self.timeline.advance(lanes.clone(), headers, to) {
-                Ok(advance) => break advance,
-                Err(AdvanceError::NotYet(missing)) => self.tell(l1, missing)?,
-                Err(error) => return Err(format!("a finalised block cannot be followed: {error}")),
-            }
-        };
+        self.lanes.extend_from_slice(&lanes);
+        let mut advance = self
+            .timeline
+            .advance(lanes, headers, to)
+            .map_err(|error| format!("a finalised block cannot be followed: {error}"))?;
+        while is_prompt && let Some(missing) = self.timeline.missing() {
+            self.tell(l1, missing)?;
+            advance.inputs.extend(self.timeline.catch_up().inputs);
+        }
         if let Some(tamper) = tamper {
             tamper(&mut advance, new);
         }
-        if advance.held != self.lines.len() - self.settled {
-            return Err(format!(
-                "{} lane blocks are held, not {}",
-                advance.held,
-                self.lines.len()
-            ));
+        if advance.derived != self.lines.len() - self.settled {
+            let (got, want) = (advance.derived, self.lines.len() - self.settled);
+            return Err(format!("{got} lane blocks were derived, not {want}"));
         }
-        self.lanes.extend(lanes);
-        let old = self.lines.split_off(self.settled + advance.kept);
+        let from = self.settled + advance.kept;
+        for (nth, line) in self.lines.split_off(from).into_iter().enumerate() {
+            self.before.insert(from + nth, line);
+        }
         for input in advance.inputs {
             let line = Line::new(&self.ledger(), input);
+            if let Some(before) = self.before.remove(&self.lines.len()) {
+                compare(&before, &line, report)?;
+            }
             self.lines.push(line);
         }
-        if self.lines.len() != self.lanes.len() {
-            let (got, want) = (self.lines.len(), self.lanes.len());
+        let (got, want) = (self.lines.len(), self.lanes.len());
+        if got + self.timeline.waiting().len() != want {
             return Err(format!("{got} inputs come of {want} lane blocks"));
-        }
-        self.compare(&old, report)
-    }
-
-    /// What stays stands where it stood.
-    fn compare(&self, old: &[Line], report: &mut Report) -> Result<(), String> {
-        let from = old
-            .first()
-            .map(|line| line.input.lane.height.get() as usize - 1);
-        let again = &self.lines[from.unwrap_or(self.lines.len())..];
-        for (before, now) in old.iter().zip(again) {
-            if before.input.lane != now.input.lane {
-                return Err("a lane block changed its place".into());
-            }
-            let ordered = now
-                .input
-                .transactions
-                .is_sorted_by(|a, b| a.index < b.index);
-            for derived in &before.input.transactions {
-                if !now.is_in(derived.index) {
-                    report.reorged.dropped += 1;
-                } else if ordered && now.input.transactions.contains(derived) {
-                    report.reorged.survived += 1;
-                } else {
-                    return Err(format!(
-                        "transaction {} moved in its lane block",
-                        derived.index
-                    ));
-                }
-            }
-            let back = |derived: &&_| !before.input.transactions.contains(derived);
-            report.reorged.returned += now.input.transactions.iter().filter(back).count() as u64;
         }
         Ok(())
     }
 
+    /// Whether lane blocks wait to be derived.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.timeline.waiting().len() > 0
+    }
+
     pub(crate) fn settle(&mut self, fin: &L1Ref) {
         self.settled += self.timeline.settle(fin);
+        self.timeline.prune();
     }
+}
+
+/// What stays stands where it stood.
+fn compare(before: &Line, now: &Line, report: &mut Report) -> Result<(), String> {
+    if before.input.lane != now.input.lane {
+        return Err("a lane block changed its place".into());
+    }
+    let transactions = &now.input.transactions;
+    let ordered = transactions.is_sorted_by(|a, b| a.index < b.index);
+    for derived in &before.input.transactions {
+        if !now.is_in(derived.index) {
+            report.reorged.dropped += 1;
+        } else if ordered && transactions.contains(derived) {
+            report.reorged.survived += 1;
+        } else {
+            let index = derived.index;
+            return Err(format!("transaction {index} moved in its lane block"));
+        }
+    }
+    let back = |derived: &&_| !before.input.transactions.contains(derived);
+    report.reorged.returned += transactions.iter().filter(back).count() as u64;
+    Ok(())
 }
 
 pub(crate) fn lane(header: &LaneHeader, body: &Arc<LaneBody>) -> Lane {

@@ -78,7 +78,7 @@ fn a_derivation_that_forgets_to_roll_back_is_noticed() {
     let (count, _) = noticed(&|advance: &mut Advance, new: usize| {
         let again = advance.inputs.len() - new;
         advance.inputs.drain(..again);
-        advance.kept = advance.held;
+        advance.kept = advance.derived;
     });
     assert!(count > 50, "{count}");
 }
