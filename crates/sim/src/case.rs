@@ -7,7 +7,7 @@ use crate::{
     rollup::{Rollup, Tamper, lane},
     setup::{NAMESPACES, Setup, certificate},
 };
-use cortado_chain::{Checks, Draft, State, apply, build};
+use cortado_chain::{Draft, State, build};
 use cortado_derive::{lanes_of, pointer_headers};
 use cortado_types::{
     B256, Block, Header, L1Ref, LaneBody, Operation, PointerMove, TimestampMs, View,
@@ -28,7 +28,6 @@ pub(crate) struct Case<'a> {
     /// State and header after the last block, as its leader has them.
     pub(crate) leader: State,
     pub(crate) header: Header,
-    attester: State,
     pub(crate) blocks: Vec<Block>,
     pub(crate) rollups: Vec<Rollup>,
     pub(crate) pending: [Option<Pending>; NAMESPACES.len()],
@@ -57,7 +56,6 @@ impl<'a> Case<'a> {
             is_long,
             l1: L1::new(setup.anchor(), setup.anchor_raw.clone()),
             leader: setup.state.clone(),
-            attester: setup.state.clone(),
             header: setup.header.clone(),
             blocks: Vec::new(),
             rollups: NAMESPACES.iter().enumerate().map(rollup).collect(),
@@ -287,11 +285,6 @@ impl<'a> Case<'a> {
         let (block, state) = build(&self.leader, &self.header, &draft);
         if block.operations != draft.operations {
             return Err("the leader left out an operation that applies".into());
-        }
-        self.attester = apply(&self.attester, &self.header, &block, Checks::Replay)
-            .map_err(|error| format!("an attester refuses what a leader built: {error}"))?;
-        if self.attester != state {
-            return Err("leader and attester are in different states".into());
         }
         self.follow(block, state)
     }

@@ -101,8 +101,8 @@ impl Case<'_> {
         Ok(())
     }
 
-    /// A node that was not there applies all blocks as they come over the wire; the L1 that it is
-    /// shown by them.
+    /// A node that was not there applies all blocks that leaders built, as they come over the wire;
+    /// the L1 that it is shown by them.
     fn sync(&self) -> Result<(Fork, BTreeMap<B256, (u64, B256)>), String> {
         let setup = self.setup;
         let mut state = setup.state.clone();
@@ -122,8 +122,9 @@ impl Case<'_> {
                 return Err("a block is not what its header commits to".into());
             }
             // This compares the state root with the header's.
-            state = apply(&state, &parent, &block, Checks::Replay)
-                .map_err(|error| format!("a node that syncs refuses a final block: {error}"))?;
+            state = apply(&state, &parent, &block, Checks::Replay).map_err(|error| {
+                format!("a node that syncs refuses what a leader built: {error}")
+            })?;
             for header in pointer_headers(&block).map_err(|error| error.to_string())? {
                 fork.insert(header).map_err(|error| error.to_string())?;
                 shown.insert(header.hash, (header.number, header.parent));
