@@ -2,7 +2,7 @@
 //! between lane blocks but what it counts, and knows nothing of the code that it is compared with.
 
 use cortado_types::{B256, L1Ref, limits::REF_MAX};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What became of a transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +46,8 @@ pub(crate) struct Told {
     pub(crate) yields: bool,
     pub(crate) context: L1Ref,
     pub(crate) imports: Vec<u64>,
-    pub(crate) fates: Vec<Fate>,
+    /// By position.
+    pub(crate) fates: BTreeMap<usize, Fate>,
     /// Positions of those that were valid.
     pub(crate) executed: Vec<usize>,
     /// Nonce and balance of each account afterwards.
@@ -111,11 +112,11 @@ pub(crate) fn derive(
         for call in &now {
             accounts[call.to].1 += call.amount;
         }
-        let (mut fates, mut executed) = (Vec::new(), Vec::new());
+        let (mut fates, mut executed) = (BTreeMap::new(), Vec::new());
         for (index, transaction) in lane.transactions.iter().enumerate() {
             let references = transaction.as_ref().map_or(&[][..], |t| &t.references);
             let fate = fate(l1, &is_on_fork, &lane.context, references);
-            fates.push(fate);
+            fates.insert(index, fate);
             let Some(transfer) = transaction else {
                 continue;
             };
@@ -127,7 +128,7 @@ pub(crate) fn derive(
             }
         }
         told.push(Told {
-            yields: !now.is_empty() || fates.contains(&Fate::In),
+            yields: !now.is_empty() || fates.values().any(|fate| *fate == Fate::In),
             context,
             imports: now.iter().map(|call| call.id).collect(),
             fates,

@@ -155,22 +155,25 @@ impl Line {
     /// In the model's words.
     pub(crate) fn told(&self) -> Told {
         let Self { input, .. } = self;
-        let count = input.transactions.len() + input.dropped.len();
-        let mut fates = vec![Fate::In; count];
-        for dropped in &input.dropped {
-            fates[dropped.index] = match dropped.reason {
+        let taken = input
+            .transactions
+            .iter()
+            .map(|derived| (derived.index, Fate::In));
+        let dropped = input.dropped.iter().map(|dropped| {
+            let fate = match dropped.reason {
                 DropReason::ContextOffFork(_) => Fate::ContextOffFork,
                 DropReason::OffFork(_) => Fate::OffFork,
                 DropReason::NotAncestor(_) => Fate::NotAncestor,
                 DropReason::TooOld(_) => Fate::TooOld,
                 DropReason::Several(_) => Fate::Several,
             };
-        }
+            (dropped.index, fate)
+        });
         Told {
             yields: input.yields_block(),
             context: input.context,
             imports: input.imports.iter().map(|entry| credit(entry).id).collect(),
-            fates,
+            fates: taken.chain(dropped).collect(),
             executed: self.executed.clone(),
             accounts: self.after.accounts.to_vec(),
         }
