@@ -103,7 +103,7 @@ fn main() {
     engine.persist().expect("persists");
     let elapsed = start.elapsed();
     let mut raw = Vec::new();
-    for number in 1..=engine.store().head().number() {
+    for number in 1..=engine.head().number() {
         let block = engine
             .store()
             .block_by_number(number)

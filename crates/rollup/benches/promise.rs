@@ -66,7 +66,7 @@ fn floor(chain: &Chain, dir: &Path, transactions: &[Included]) -> Duration {
         timestamp: u64::MAX / 2,
         ..BlockInputs::default()
     };
-    let mut builder = BlockBuilder::new(&spec, &engine.store().head(), inputs).expect("a block");
+    let mut builder = BlockBuilder::new(&spec, &engine.head(), inputs).expect("a block");
     let mut file = File::create(dir.join("floor.log")).expect("a file");
     let key = proposer();
     let mut parts: [Vec<Duration>; 4] = Default::default();

@@ -32,11 +32,14 @@ fn an_adopted_block_is_the_one_that_execution_gives() {
         let finalised = chain.finalise(&lanes, at(0, 160 + round * 100));
         follow(&mut gateway, &finalised, at(0, 160 + round * 100));
         let applied = fresh.apply(&finalised).expect("applies");
-        assert!(!applied.lanes[0].adopted, "it never saw the pending block");
-        let adopted = gateway.engine(ROLLUP).expect("served").store().head();
-        assert_eq!(adopted.hash(), fresh.store().head().hash());
+        assert!(
+            !applied.derivation.lanes[0].adopted,
+            "it never saw the pending block"
+        );
+        let adopted = gateway.engine(ROLLUP).expect("served").head();
+        assert_eq!(adopted.hash(), fresh.head().hash());
     }
-    assert_eq!(fresh.store().head().number(), 5);
+    assert_eq!(fresh.head().number(), 5);
 }
 
 #[test]
@@ -58,8 +61,8 @@ fn the_proposer_does_not_execute_twice() {
     let applied = engine
         .apply(&chain.finalise(&lanes, at(0, 200)))
         .expect("applies");
-    assert!(applied.lanes[0].adopted);
-    assert_eq!(engine.store().head().hash(), pending);
+    assert!(applied.derivation.lanes[0].adopted);
+    assert_eq!(engine.head().hash(), pending);
     assert!(engine.view(None).pending.is_empty());
 }
 
@@ -144,12 +147,7 @@ fn tags_climb_from_pending_to_finalized() {
 }
 
 fn head(gateway: &cortado_rollup::gateway::Gateway) -> u64 {
-    gateway
-        .engine(ROLLUP)
-        .expect("served")
-        .store()
-        .head()
-        .number()
+    gateway.engine(ROLLUP).expect("served").head().number()
 }
 
 #[test]
@@ -166,13 +164,24 @@ fn safe_follows_what_the_l1_calls_safe() {
     let mut engine = chain.engine(&dir.path().join("node"), ROLLUP);
     engine.apply(&moved).expect("applies");
     engine.apply(&finalised).expect("applies");
-    engine.set_l1_safe(100);
+    let header = cortado_l1::TrackedHeader::read(&chain.genesis.l1.anchor).expect("a header");
+    engine.set_l1_safe(header.to_ref());
     assert_eq!(
         (engine.safe().0, engine.finalized().0),
         (0, 0),
         "its context is block 101"
     );
-    engine.set_l1_safe(101);
+    let elsewhere = cortado_types::L1Ref {
+        number: 101,
+        hash: cortado_types::B256::ZERO,
+    };
+    engine.set_l1_safe(elsewhere);
+    assert_eq!(
+        engine.safe().0,
+        0,
+        "what is safe elsewhere is not safe here"
+    );
+    engine.set_l1_safe(moved.block().header.l1_head.block);
     assert_eq!((engine.safe().0, engine.finalized().0), (1, 0));
 }
 
@@ -194,12 +203,7 @@ fn a_reopened_engine_goes_on_where_it_was_persisted_and_agrees() {
         blocks.push(chain.finalise(&lanes, at(0, ms + 60)));
         follow(&mut gateway, blocks.last().expect("pushed"), at(0, ms + 60));
     }
-    let expected = gateway
-        .engine(ROLLUP)
-        .expect("served")
-        .store()
-        .head()
-        .hash();
+    let expected = gateway.engine(ROLLUP).expect("served").head().hash();
     for persisted in 0..=blocks.len() {
         let own = dir.path().join(format!("node-{persisted}"));
         let mut engine = chain.engine(&own, ROLLUP);
@@ -220,11 +224,7 @@ fn a_reopened_engine_goes_on_where_it_was_persisted_and_agrees() {
         for block in &blocks[from..] {
             engine.apply(block).expect("applies again");
         }
-        assert_eq!(
-            engine.store().head().hash(),
-            expected,
-            "persisted at {persisted}"
-        );
+        assert_eq!(engine.head().hash(), expected, "persisted at {persisted}");
     }
 }
 
@@ -239,8 +239,8 @@ fn two_rollups_share_a_block_and_not_a_state() {
     let lanes = tick(&mut gateway, at(0, 150));
     let finalised = chain.finalise(&lanes, at(0, 200));
     let applied = other.apply(&finalised).expect("applies");
-    assert!(applied.lanes.is_empty());
-    assert_eq!(other.store().head().number(), 0);
+    assert!(applied.derivation.lanes.is_empty());
+    assert_eq!(other.head().number(), 0);
 }
 
 #[test]

@@ -19,7 +19,7 @@ fn a_transaction_is_promised_then_sealed_then_latest() {
     assert_eq!(promises.inclusion.signer(), Ok(proposer().address()));
     assert_eq!(promises.execution.signer(), Ok(proposer().address()));
     assert_eq!(promises.inclusion.promise.transaction, transaction.hash());
-    let genesis = gateway.engine(ROLLUP).expect("served").store().head();
+    let genesis = gateway.engine(ROLLUP).expect("served").head();
     assert_eq!(genesis.number(), 0, "latest stands without a certificate");
     let Terms::Execution {
         l2_parent, context, ..
@@ -45,7 +45,7 @@ fn a_transaction_is_promised_then_sealed_then_latest() {
     assert_eq!(finalised.block().lanes.len(), 1, "the chain takes it");
     follow(&mut gateway, &finalised, at(0, 300));
     let engine = gateway.engine(ROLLUP).expect("served");
-    let head = engine.store().head();
+    let head = engine.head();
     assert_eq!(head.number(), 1);
     assert_eq!(head.transactions[0].tx_hash(), &transaction.hash());
     assert_eq!(head.header.beneficiary, proposer().address());

@@ -242,7 +242,7 @@ fn after_a_stall_everything_is_cut_anew_once_and_in_order() {
     );
     let engine = gateway.engine(ROLLUP).expect("served");
     let mut included = Vec::new();
-    for number in 1..=engine.store().head().number() {
+    for number in 1..=engine.head().number() {
         let block = engine
             .store()
             .block_by_number(number)

@@ -7,11 +7,12 @@ mod chain;
 use chain::{Chain, ROLLUP, transfer, user};
 use cortado_rollup::{
     backend::{Status, StatusKind},
+    engine::Tips,
     service::{
         ProposedRollup, ProposerConfig, RollupConfig, RunningProposer, RunningRollup,
         start_proposer, start_rollup,
     },
-    source::{Finalised, FinalisedSource, LaneSink, Promises, SealedLane, SourceError},
+    source::{Finalised, FinalisedSource, LaneSink, NoQueue, Promises, SealedLane, SourceError},
     wire::{ProposerClient, ProposerStream},
 };
 use cortado_types::{Address, B256, Height, Namespace, TimestampMs};
@@ -115,6 +116,7 @@ fn genesis_file(net: &Net, dir: &Path) -> PathBuf {
 async fn proposer(net: &Net, dir: &Path, listen: SocketAddr) -> RunningProposer {
     let config = ProposerConfig {
         rollups: vec![ProposedRollup {
+            tips: Tips::default(),
             namespace: ROLLUP,
             genesis: genesis_file(net, dir),
             inbox: None,
@@ -128,7 +130,7 @@ async fn proposer(net: &Net, dir: &Path, listen: SocketAddr) -> RunningProposer 
         &config,
         &genesis,
         chain::proposer(),
-        net.clone(),
+        (net.clone(), NoQueue),
         net.clone(),
     )
     .await
@@ -138,6 +140,7 @@ async fn proposer(net: &Net, dir: &Path, listen: SocketAddr) -> RunningProposer 
 async fn rollup(net: &Net, dir: &Path, proposer: SocketAddr) -> RunningRollup<ProposerClient> {
     let url = format!("ws://{proposer}");
     let config = RollupConfig {
+        tips: Tips::default(),
         namespace: ROLLUP,
         genesis: genesis_file(net, dir),
         data_dir: dir.join("rollup"),
@@ -148,7 +151,7 @@ async fn rollup(net: &Net, dir: &Path, proposer: SocketAddr) -> RunningRollup<Pr
     let genesis = net.chain.lock().expect("no panic").genesis.clone();
     let stream = ProposerStream::new(url.clone(), ROLLUP);
     let sink = ProposerClient::new(url, ROLLUP);
-    start_rollup(&config, &genesis, net.clone(), stream, sink)
+    start_rollup(&config, &genesis, (net.clone(), NoQueue), stream, sink)
         .await
         .expect("starts")
 }
