@@ -17,6 +17,7 @@ mod rpc;
 mod running;
 mod service;
 mod shutdown;
+mod sim;
 mod stake;
 mod status;
 
@@ -64,6 +65,8 @@ enum Command {
     Reference(reference::ReferenceArgs),
     /// Draw, check and explain the lottery that assigns bundles of namespaces.
     Lottery(lottery::Args),
+    /// Tell random stories of the protocol and check each.
+    Sim(sim::SimArgs),
 }
 
 fn main() -> ExitCode {
@@ -87,6 +90,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Deposit(args) => deposit::run(args)?,
         Command::Stake(args) => stake::run(args)?,
         Command::Relay(args) => service::run::<relay::RelayService>(args)?,
+        Command::Sim(args) => return Ok(sim::run(&args)),
         Command::Status(args) => status::run(&args)?,
         Command::Reference(args) => reference::run(&args)?,
         Command::Lottery(args) => return lottery::run(args),
