@@ -48,6 +48,27 @@ const status = (attester) => get(`${devnet.json.attesters[attester].api}/v1/stat
 const deep = (blocks) =>
   until("unfinalised blocks", WAIT_MS_MAX, async () => (await number("latest")) - (await number("finalized")) >= blocks);
 
+test("a transaction sent with the printed reference is executed", async () => {
+  const { stdout, stderr } = await cortado("reference");
+  const [{ address, storageKeys }] = JSON.parse(stdout);
+  assert.equal(address, "0x000000000000000000000000000000000000c0f0");
+  const named = await rpc(l1, "eth_getBlockByHash", storageKeys[0], false);
+  assert.ok(Number(named.number) <= (await number("finalized")));
+  assert.match(stderr, /finalized/);
+  const line = stderr.split("\n").find((line) => line.startsWith("cast send"));
+  assert.ok(line.includes(stdout.trim()));
+  if (!existsSync(cast)) {
+    assert.notEqual(process.env.CI, "true", `no ${cast}: npm ci`);
+    return;
+  }
+  const sent = await run("sh", ["-c", `${line.replace("cast", cast)} --async`]);
+  const url = devnet.json.rollups[0].rpc;
+  const receipt = await attested(url, sent.stdout.trim());
+  assert.equal(receipt.status, "0x1");
+  const { accessList } = await rpc(url, "eth_getTransactionByHash", sent.stdout.trim());
+  assert.deepEqual(accessList, [{ address, storageKeys }]);
+});
+
 test("reorg replaces the last blocks, and every pointer follows the heavier fork", async () => {
   await deep(4);
   const { stdout, stderr } = await cortado("l1", "reorg", "--depth", "3");
@@ -94,27 +115,6 @@ test("finality stands while it is stalled and goes on when it is not", async () 
   assert.equal(await number("finalized"), stands);
   assert.match((await cortado("l1", "stall-finality", "--off")).stdout, /finality goes on/);
   await until("finality", WAIT_MS_MAX, async () => (await number("finalized")) > stands);
-});
-
-test("a transaction sent with the printed reference is executed", async () => {
-  const { stdout, stderr } = await cortado("reference");
-  const [{ address, storageKeys }] = JSON.parse(stdout);
-  assert.equal(address, "0x000000000000000000000000000000000000c0f0");
-  const named = await rpc(l1, "eth_getBlockByHash", storageKeys[0], false);
-  assert.ok(Number(named.number) <= (await number("finalized")));
-  assert.match(stderr, /finalized/);
-  const line = stderr.split("\n").find((line) => line.startsWith("cast send"));
-  assert.ok(line.includes(stdout.trim()));
-  if (!existsSync(cast)) {
-    assert.notEqual(process.env.CI, "true", `no ${cast}: npm ci`);
-    return;
-  }
-  const sent = await run("sh", ["-c", `${line.replace("cast", cast)} --async`]);
-  const url = devnet.json.rollups[0].rpc;
-  const receipt = await attested(url, sent.stdout.trim());
-  assert.equal(receipt.status, "0x1");
-  const { accessList } = await rpc(url, "eth_getTransactionByHash", sent.stdout.trim());
-  assert.deepEqual(accessList, [{ address, storageKeys }]);
 });
 
 test("the state of the L1 is shown", async () => {

@@ -40,3 +40,21 @@ impl Finality {
         rollup.call_if_there("cortado_finality", json!([])).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finality_of_a_rollup_is_read_as_its_node_writes_it() {
+        let hash = cortado_types::B256::repeat_byte(1);
+        let answer = json!({
+            "latest": 9, "safe": 5, "finalized": 3,
+            "l1Head": {"number": 20, "hash": hash}, "l1Fin": {"number": 12, "hash": hash},
+            "reorgs": 1, "dropped": 2, "survived": 7, "reexecuted": 4,
+        });
+        let read: Finality = serde_json::from_value(answer.clone()).unwrap();
+        assert_eq!((read.l1_head.number, read.reexecuted), (20, 4));
+        assert_eq!(serde_json::to_value(read).unwrap(), answer);
+    }
+}

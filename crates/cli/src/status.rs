@@ -47,15 +47,24 @@ pub fn run(args: &StatusArgs) -> Result<()> {
         let namespaces: NamespacesView = get(&http, &format!("{base}/v1/namespaces")).await?;
         let mut finality = Vec::new();
         for url in rollups {
-            // Nodes that do not say have nothing to show.
-            if let Some(one) = Finality::of(&Rpc::new(&url)).await? {
-                finality.push((url, one));
+            match Finality::of(&Rpc::new(&url)).await {
+                Ok(Some(one)) => finality.push((url, Ok(one))),
+                // Nodes that do not say have nothing to show.
+                Ok(None) => {}
+                // One that is down hides nothing of the others.
+                Err(error) => finality.push((url, Err(format!("{error:#}")))),
             }
         }
         if args.json {
             let rollups: serde_json::Map<_, _> = finality
                 .into_iter()
-                .map(|(url, one)| Ok((url, serde_json::to_value(one)?)))
+                .map(|(url, one)| {
+                    let one = match one {
+                        Ok(one) => serde_json::to_value(one)?,
+                        Err(error) => serde_json::json!({ "error": error }),
+                    };
+                    Ok((url, one))
+                })
                 .collect::<Result<_>>()?;
             let all = serde_json::json!({
                 "status": status,
@@ -176,7 +185,7 @@ fn add_l1_node(table: &mut Table, node: Option<&L1NodeStatus>) {
     }
 }
 
-fn print_rollups(rollups: &[(String, Finality)]) {
+fn print_rollups(rollups: &[(String, Result<Finality, String>)]) {
     if rollups.is_empty() {
         return;
     }
@@ -193,6 +202,13 @@ fn print_rollups(rollups: &[(String, Finality)]) {
         "executed again",
     ]);
     for (url, one) in rollups {
+        let one = match one {
+            Ok(one) => one,
+            Err(error) => {
+                table.add_row([url, error]);
+                continue;
+            }
+        };
         table.add_row([
             url.clone(),
             one.latest.to_string(),

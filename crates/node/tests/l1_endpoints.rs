@@ -10,7 +10,7 @@ use cortado_client::api::{L1EndpointState as State, L1NodeStatus};
 use cortado_consensus::witness::Observation;
 use cortado_l1::TrackedHeader;
 use cortado_node::{
-    l1::{L1NodeConfig, RpcUrls, SafeWatch, Watcher},
+    l1::{L1Error, L1NodeConfig, L1Nodes, RpcUrls, SafeWatch, Watcher},
     reader::Tip,
 };
 use cortado_types::L1Ref;
@@ -371,8 +371,14 @@ async fn no_block_is_told_final_beside_one_that_was() {
         sheet.finalize(106);
     });
     let wait = watch.waits("held back").await;
-    let own = format!("this node told {} as final", ours.at(104).hash);
-    assert!(wait.contains(&own) && wait.contains("block 104"), "{wait}");
+    let (one, other) = (ours.at(104).hash, theirs.at(104).hash);
+    let words = format!(
+        "block 104 held back: {} says {other}",
+        watch.papers[0].shown()
+    );
+    assert!(wait.contains(&words), "{wait}");
+    let own = format!("this node told {one} as final");
+    assert!(wait.contains(&own), "{wait}");
     watch.tells(&theirs, 101).await;
     watch.nothing_more().await;
 }
@@ -520,4 +526,25 @@ async fn safe_block_comes_from_an_endpoint_that_nobody_contradicts() {
     while let Ok(block) = told.try_recv() {
         assert_eq!(block, ours.at(103), "nobody knows which of two is true");
     }
+}
+
+#[tokio::test]
+async fn question_that_one_endpoint_answers_badly_goes_to_the_next() {
+    let chain = anchor().extend(8, 1);
+    let papers = [Paper::start(&chain).await, Paper::start(&chain).await];
+    let urls = RpcUrls::new(papers.iter().map(Paper::url).collect()).unwrap();
+    let nodes = L1Nodes::start(&urls, &genesis(1).l1).unwrap();
+    let hash = chain.at(105).hash;
+    let ask = async || nodes.ask(|rpc| Box::pin(rpc.by_hash(hash))).await;
+    while ask().await.is_err() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    papers[0].set(|sheet| sheet.garbled = true);
+    assert_eq!(ask().await.unwrap().unwrap().block, chain.at(105));
+    assert!(papers[1].sheet.lock().unwrap().asked["eth_getBlockByHash"] >= 1);
+    papers[1].set(|sheet| sheet.down = true);
+    let error = ask().await.unwrap_err();
+    assert!(matches!(&error, L1Error::NoEndpoint { .. }));
+    assert!(error.to_string().contains("hashes to"), "{error}");
+    assert!(error.to_string().contains("error 502"), "{error}");
 }

@@ -133,7 +133,7 @@ mod tests {
     #[test]
     fn empty_list_of_endpoints_and_one_too_long_are_refused_with_the_limit() {
         assert!(read("[]").unwrap_err().contains("rpc is an empty list"));
-        let many = vec!["\"http://a\""; L1_ENDPOINTS_MAX + 1].join(",");
+        let many = ["\"http://a\""; L1_ENDPOINTS_MAX + 1].join(",");
         let error = read(&format!("[{many}]")).unwrap_err();
         assert!(
             error.contains("rpc lists 9 URLs, the limit is 8"),

@@ -353,14 +353,19 @@ impl Walker {
                 second: block.hash,
             });
         }
-        // This seat signed `told`: it signs nothing that contradicts it.
-        if let Some(told) = told
-            && known.ancestor(block, told.number) != Some(told)
-        {
-            let own = format!("this node told {} as final", told.hash);
-            self.waits
-                .hold_back(told.number, &self.nodes.shown(at), block.hash, &own);
-            return Ok(true);
+        // This seat signed `told`: it signs nothing that contradicts it, or of which it cannot tell.
+        if let Some(told) = told {
+            let now = known.ancestor(block, told.number);
+            if let Some(now) = now
+                && now != told
+            {
+                let own = format!("this node told {} as final", told.hash);
+                let endpoint = self.nodes.shown(at);
+                self.waits.hold_back(told.number, &endpoint, now.hash, &own);
+            }
+            if now != Some(told) {
+                return Ok(true);
+            }
         }
         let recheck = Duration::from_millis(STANDBY_MS);
         if let Some((held, since)) = self.held_back

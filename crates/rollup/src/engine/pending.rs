@@ -300,13 +300,23 @@ impl Engine {
                 Err(missing) => return Err(DropReason::NotAncestor(missing.0.hash).into()),
             }
         }
-        if open.builder.is_none() {
+        let is_first = open.builder.is_none();
+        if is_first {
             let builder =
                 execute::begin(&self.spec.chain, &open.parent, &open.input, layer.signer)?;
             open.builder = Some(builder);
         }
         let builder = open.builder.as_mut().ok_or(PushError::NotOpen)?;
-        let outcome = builder.push(&included.transaction)?;
+        let outcome = match builder.push(&included.transaction) {
+            Ok(outcome) => outcome,
+            Err(rejection) => {
+                // R12: what holds nothing yields no L2 block.
+                if is_first {
+                    open.builder = None;
+                }
+                return Err(rejection.into());
+            }
+        };
         layer.bytes += more;
         layer.transactions.push(included);
         Ok(outcome)
@@ -346,10 +356,18 @@ impl Engine {
                     let reason = *reason;
                     open.input.dropped.push(Dropped { index, reason });
                 }
-                Err(PushError::Rejected(rejection)) => open.skipped.push(Skipped {
-                    index,
-                    reason: rejection.to_string(),
-                }),
+                Err(PushError::Rejected(rejection)) => {
+                    open.skipped.push(Skipped {
+                        index,
+                        reason: rejection.to_string(),
+                    });
+                    // It is skipped, and the lane block yields an L2 block all the same.
+                    if open.builder.is_none() {
+                        let (parent, input) = (&open.parent, &open.input);
+                        let spec = &self.spec.chain;
+                        open.builder = Some(execute::begin(spec, parent, input, layer.signer)?);
+                    }
+                }
                 _ => return pushed.map(Some),
             }
             layer.bytes += included.raw.length();

@@ -73,7 +73,7 @@ impl Lane {
 impl Gateway {
     /// Puts submissions with early references first: they have the stronger finality. What one sender
     /// sent keeps its order, and so do senders that differ in nothing.
-    pub(super) fn early_references_first<T>(
+    pub fn early_references_first<T>(
         &self,
         batch: &mut [T],
         of: impl Fn(&T) -> (Namespace, &Included),
@@ -169,6 +169,7 @@ impl Gateway {
             .expect("checked by the callers");
         if lane.engine.discard_empty_lane() {
             lane.live.pop_back();
+            lane.sequencer.discarded();
         } else {
             self.seal(namespace, false)?;
         }

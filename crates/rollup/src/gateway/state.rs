@@ -257,6 +257,11 @@ impl Sequencer {
         self.unsigned = self.unsigned.max(place.slot.next().unwrap_or(place.slot));
     }
 
+    /// The open lane block, of which nothing was said yet, is no more; its place is free.
+    pub fn discarded(&mut self) {
+        self.open = None;
+    }
+
     /// Transactions entered the open lane block.
     pub fn pushed(&mut self, transactions: usize) {
         if let Some(open) = &mut self.open {

@@ -4,12 +4,16 @@
 #![allow(dead_code, reason = "every test file uses its own part of it")]
 
 use alloy_consensus::{Header as L1Header, SignableTransaction, TxEip1559, TxEnvelope};
-use alloy_eips::eip2718::Encodable2718;
+use alloy_eips::{
+    eip2718::Encodable2718,
+    eip2930::{AccessList, AccessListItem},
+};
 use alloy_genesis::{Genesis as EvmGenesis, GenesisAccount};
 use alloy_primitives::{Signature, TxKind, U256};
 use alloy_rlp::Decodable as _;
+use alloy_sol_types::SolEvent;
 use cortado_chain::{Checks, Draft, State, apply, build};
-use cortado_derive::Params;
+use cortado_derive::{Entry, Params};
 use cortado_evm::ChainSpec;
 use cortado_preconf::{LaneEquivocation, TwoPromises};
 use cortado_rollup::{
@@ -19,10 +23,10 @@ use cortado_rollup::{
     source::{Finalised, PreconfEvent, Promises, SealedLane, Submitted},
 };
 use cortado_types::{
-    Address, B256, Block, Bytes, ChainId, FinalityCertificate, Genesis, Header, L1Config,
-    LaneEntry, Namespace, NamespaceConfig, Operation, PointerMove, QuorumCertificate, Seat,
-    SeatBitmap, SeatIndex, SeatSet, SeatsRead, SignedLaneHeader, SlotClock, Subject, SubjectKind,
-    TimestampMs, View,
+    Address, B256, Block, Bytes, ChainId, FinalityCertificate, Genesis, Header, L1Config, L1Ref,
+    LaneEntry, Namespace, NamespaceConfig, Operation, PointerMove, QuorumCertificate,
+    REFERENCE_ADDRESS, Seat, SeatBitmap, SeatIndex, SeatSet, SeatsRead, SignedLaneHeader,
+    SlotClock, Subject, SubjectKind, TimestampMs, View,
     block::L1Finality,
     bls::{self, SecretBls},
     ecdsa::SigningKey,
@@ -64,6 +68,20 @@ pub fn transfer(from: &SigningKey, nonce: u64, to: Address, wei: u64) -> Include
     })
 }
 
+/// A transfer of 1 wei that refers to an L1 block (R11).
+pub fn referring(from: &SigningKey, nonce: u64, to: Address, reference: B256) -> Included {
+    custom(from, |tx| {
+        tx.nonce = nonce;
+        tx.to = TxKind::Call(to);
+        tx.value = U256::from(1);
+        tx.gas_limit = 30_000;
+        tx.access_list = AccessList(vec![AccessListItem {
+            address: REFERENCE_ADDRESS,
+            storage_keys: vec![reference],
+        }]);
+    })
+}
+
 /// A transaction of the user's making.
 pub fn custom(from: &SigningKey, edit: impl FnOnce(&mut TxEip1559)) -> Included {
     let mut tx = TxEip1559 {
@@ -91,8 +109,15 @@ pub struct Chain {
     pub genesis_hash: B256,
     pub state: State,
     pub parent: Header,
+    /// The inbox of [`ROLLUP`], if it has one.
+    pub inbox: Option<Address>,
+    /// What L1 blocks queued in it.
+    pub queued: BTreeMap<B256, Vec<Entry>>,
     secrets: Vec<SecretBls>,
+    /// The chain of `L1*`, from the anchor.
     l1: Vec<L1Header>,
+    /// Forks so far: tells their headers apart.
+    forks: u8,
 }
 
 fn l1_header(number: u64, parent: B256) -> L1Header {
@@ -157,8 +182,19 @@ impl Chain {
             genesis_hash,
             state,
             parent,
+            inbox: None,
+            queued: BTreeMap::new(),
             secrets,
             l1: vec![anchor],
+            forks: 0,
+        }
+    }
+
+    /// As [`Chain::new`], and the first rollup imports from L1.
+    pub fn with_inbox() -> Self {
+        Self {
+            inbox: Some(Address::repeat_byte(0x1b)),
+            ..Self::new()
         }
     }
 
@@ -192,17 +228,104 @@ impl Chain {
 
     /// Extends the L1 by one block and finalises a block that points at it.
     pub fn move_pointer(&mut self, time: TimestampMs) -> Finalised {
-        let parent = self.l1.last().expect("the anchor").clone();
-        let header = l1_header(parent.number + 1, keccak256(alloy_rlp::encode(&parent)));
-        let raw = Bytes::from(alloy_rlp::encode(&header));
-        let sight = self.quorum(SubjectKind::Sight, keccak256(&raw));
-        self.l1.push(header);
+        self.fork_pointer(0, &[], time)
+    }
+
+    /// Replaces the last `depth` L1 blocks by one more than that, and finalises a block that points at
+    /// the last of them. That one queued `deposits`.
+    pub fn fork_pointer(
+        &mut self,
+        depth: usize,
+        deposits: &[(Address, u64)],
+        time: TimestampMs,
+    ) -> Finalised {
+        self.l1.truncate(self.l1.len() - depth);
+        self.forks += u8::from(depth > 0);
+        let mut headers = Vec::new();
+        for left in (0..=depth).rev() {
+            let parent = self.l1.last().expect("the anchor");
+            let mut header = l1_header(parent.number + 1, keccak256(alloy_rlp::encode(parent)));
+            header.extra_data = vec![self.forks].into();
+            if let Some(inbox) = self.inbox
+                && left == 0
+                && !deposits.is_empty()
+            {
+                let topics = [cortado_derive::Queued::SIGNATURE_HASH];
+                header.logs_bloom.accrue_raw_log(inbox, &topics);
+            }
+            headers.push(Bytes::from(alloy_rlp::encode(&header)));
+            self.l1.push(header);
+        }
+        let tip = self.l1_tip();
+        let entry = |(log_index, (to, wei)): (u64, &(Address, u64))| Entry {
+            block: tip,
+            log_index,
+            gas: 50_000,
+            payload: [&to[..], &U256::from(*wei).to_be_bytes::<32>()]
+                .concat()
+                .into(),
+        };
+        let entries: Vec<_> = (0..).zip(deposits).map(entry).collect();
+        self.queued.insert(tip.hash, entries);
         let moved = PointerMove {
-            headers: vec![raw],
-            sight,
+            sight: self.quorum(SubjectKind::Sight, tip.hash),
+            headers,
             mover: None,
         };
         self.finalise_with(&[], vec![Operation::MovePointer(moved)], time)
+    }
+
+    /// Builds `count` blocks on `block`, of a fork that was left, and finalises a block that points at the
+    /// last of them.
+    pub fn back_to(&mut self, block: L1Ref, count: usize, time: TimestampMs) -> Finalised {
+        let mut parent = block;
+        let mut headers = Vec::new();
+        self.forks += 1;
+        for _ in 0..count {
+            let mut header = l1_header(parent.number + 1, parent.hash);
+            header.extra_data = vec![self.forks].into();
+            let raw = Bytes::from(alloy_rlp::encode(&header));
+            parent = L1Ref {
+                number: header.number,
+                hash: keccak256(&raw),
+            };
+            headers.push(raw);
+        }
+        let moved = PointerMove {
+            sight: self.quorum(SubjectKind::Sight, parent.hash),
+            headers,
+            mover: None,
+        };
+        self.finalise_with(&[], vec![Operation::MovePointer(moved)], time)
+    }
+
+    /// The chain that `L1*` is on, from the anchor.
+    pub fn l1_line(&self) -> Vec<L1Ref> {
+        let block = |header: &L1Header| L1Ref {
+            number: header.number,
+            hash: keccak256(alloy_rlp::encode(header)),
+        };
+        self.l1.iter().map(block).collect()
+    }
+
+    /// The end of that chain.
+    pub fn l1_tip(&self) -> L1Ref {
+        *self.l1_line().last().expect("the anchor")
+    }
+
+    /// L1 blocks above the finalised one.
+    pub fn unfinalised(&self) -> usize {
+        (self.state.anchor().number - self.state.l1.fin().number) as usize
+    }
+
+    /// Says to an engine everything that it asks about L1.
+    pub fn tell(&self, engine: &mut Engine) {
+        loop {
+            let asked = engine.asked().map(|(block, _)| *block).next();
+            let Some(block) = asked else { return };
+            let entries = self.queued.get(&block).cloned().unwrap_or_default();
+            engine.tell_queue(block, entries).expect("derives");
+        }
     }
 
     /// Finalises a block that says `L1*` is final.
@@ -290,7 +413,7 @@ impl Chain {
             params: Params {
                 import_gas: 10_000_000,
             },
-            inbox: None,
+            inbox: self.inbox.filter(|_| namespace == ROLLUP),
         }
     }
 
@@ -388,6 +511,20 @@ pub fn tick(gateway: &mut Gateway, now: TimestampMs) -> Vec<SealedLane> {
 pub fn follow(gateway: &mut Gateway, finalised: &Finalised, now: TimestampMs) {
     gateway.commit().expect("commits");
     gateway.apply(finalised, now).expect("applies");
+    gateway.commit().expect("commits");
+}
+
+/// As [`follow`], and says to the proposer what L1 queued.
+pub fn follow_l1(gateway: &mut Gateway, chain: &Chain, finalised: &Finalised, now: TimestampMs) {
+    follow(gateway, finalised, now);
+    loop {
+        let engine = gateway.engine(ROLLUP).expect("served");
+        let asked = engine.asked().map(|(block, _)| *block).next();
+        let Some(block) = asked else { break };
+        let entries = chain.queued.get(&block).cloned().unwrap_or_default();
+        gateway.tell_queue(ROLLUP, block, entries).expect("derives");
+    }
+    gateway.tick(now).expect("runs");
     gateway.commit().expect("commits");
 }
 

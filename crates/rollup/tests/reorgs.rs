@@ -1,0 +1,534 @@
+//! Rollup and proposer while L1 changes forks: what falls, what stands, what is placed again.
+
+#[path = "support/chain.rs"]
+mod chain;
+
+use chain::{
+    Chain, ROLLUP, Signed, at, follow, follow_l1, promised, referring, submit, tick, transfer, user,
+};
+use cortado_rollup::{
+    engine::{Engine, Included},
+    gateway::Gateway,
+    source::{Finalised, SealedLane, Submitted},
+};
+use cortado_types::{Address, B256, L1Ref};
+use proptest::prelude::*;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
+
+const TO: Address = Address::repeat_byte(9);
+
+/// A proposer, a node that follows, and all blocks for those who come later.
+struct Town {
+    dir: tempfile::TempDir,
+    chain: Chain,
+    gateway: Gateway,
+    node: Engine,
+    blocks: Vec<Finalised>,
+    lanes: Vec<SealedLane>,
+    signed: Signed,
+    /// Slot 0, ms.
+    now: u64,
+}
+
+impl Town {
+    fn new(chain: Chain) -> Self {
+        let dir = tempfile::tempdir().expect("temp dir");
+        let mut gateway = chain.gateway(&dir.path().join("proposer"), 1, None);
+        gateway.resume(at(0, 0)).expect("resumes");
+        let node = chain.engine(&dir.path().join("node"), ROLLUP);
+        Self {
+            dir,
+            chain,
+            gateway,
+            node,
+            blocks: Vec::new(),
+            lanes: Vec::new(),
+            signed: Signed::default(),
+            now: 10,
+        }
+    }
+
+    fn time(&self) -> cortado_types::TimestampMs {
+        at(0, self.now)
+    }
+
+    fn engine(&self) -> &Engine {
+        self.gateway.engine(ROLLUP).expect("served")
+    }
+
+    fn take(&mut self, block: Finalised) {
+        self.now += 1;
+        let now = self.time();
+        follow_l1(&mut self.gateway, &self.chain, &block, now);
+        self.signed.read(&self.gateway);
+        self.node.apply(&block).expect("applies");
+        self.chain.tell(&mut self.node);
+        self.blocks.push(block);
+    }
+
+    fn promised(&mut self, included: &Included) {
+        self.now += 1;
+        promised(&mut self.gateway, included, at(0, self.now));
+    }
+
+    /// Lane blocks that are sealed by now, not final yet.
+    fn seal(&mut self) {
+        self.now += 45;
+        self.lanes.extend(tick(&mut self.gateway, at(0, self.now)));
+    }
+
+    /// They become final.
+    fn finalise(&mut self) {
+        self.seal();
+        let lanes = std::mem::take(&mut self.lanes);
+        let block = self.chain.finalise(&lanes, self.time());
+        self.take(block);
+    }
+
+    /// Goes to the end of `slot`, where the proposer closes it.
+    fn close_slot(&mut self, slot: u64) {
+        self.now = self.now.max((slot + 1) * chain::SLOT_MS - 200);
+        self.finalise();
+    }
+
+    fn move_pointer(&mut self) -> L1Ref {
+        let block = self.chain.move_pointer(self.time());
+        self.take(block);
+        self.chain.l1_tip()
+    }
+
+    fn fork(&mut self, depth: usize, deposits: &[(Address, u64)]) {
+        let block = self.chain.fork_pointer(depth, deposits, self.time());
+        self.take(block);
+    }
+
+    fn position(&self, included: &Included) -> Option<u64> {
+        self.engine().publish().expect("publishes");
+        let found = self.engine().store().transaction(&included.hash());
+        found.expect("reads").map(|at| at.block.number())
+    }
+
+    /// Everybody has the same chain, whoever synced it when.
+    fn agree(&self, name: &str) -> B256 {
+        let head = self.engine().head().hash();
+        assert_eq!(self.node.head().hash(), head, "the node");
+        let mut fresh = self.chain.engine(&self.dir.path().join(name), ROLLUP);
+        for block in &self.blocks {
+            fresh.apply(block).expect("applies");
+        }
+        self.chain.tell(&mut fresh);
+        assert_eq!(fresh.head().hash(), head, "one that synced from scratch");
+        assert_eq!(fresh.finalized(), self.node.finalized());
+        head
+    }
+}
+
+fn balance(engine: &Engine, address: Address) -> u64 {
+    let head = engine.head();
+    let account = head.state.account(&address);
+    account.map_or(0, |account| account.balance.to())
+}
+
+#[test]
+fn what_was_built_on_lost_blocks_falls_what_refers_to_earlier_ones_stands() {
+    let mut town = Town::new(Chain::new());
+    let anchor = town.chain.l1_tip();
+    town.move_pointer();
+    let plain = transfer(&user(0), 0, TO, 7);
+    let early = referring(&user(1), 0, TO, anchor.hash);
+    let late = referring(&user(2), 0, TO, town.chain.l1_tip().hash);
+    for included in [&plain, &early, &late] {
+        town.promised(included);
+    }
+    town.finalise();
+    assert_eq!(town.position(&plain), Some(1));
+    let before = town.agree("before");
+    town.fork(1, &[]);
+    assert_eq!(town.position(&early), Some(1), "in its place");
+    assert_eq!(town.position(&plain), None, "out, and placed again");
+    assert_eq!(town.position(&late), None);
+    assert_eq!(
+        town.engine()
+            .pending()
+            .map(|lane| lane.transactions.len())
+            .sum::<usize>(),
+        1,
+        "what refers to the lost block itself has no place on this fork"
+    );
+    assert!(
+        town.signed.dropped.contains(&late.hash()),
+        "and its sender is told"
+    );
+    town.finalise();
+    assert_eq!(
+        town.position(&plain),
+        Some(2),
+        "it is final again, one lane block later"
+    );
+    assert_ne!(town.agree("after"), before);
+}
+
+#[test]
+fn the_same_fork_again_is_the_same_chain_bit_for_bit() {
+    let mut town = Town::new(Chain::new());
+    town.move_pointer();
+    town.promised(&transfer(&user(0), 0, TO, 7));
+    town.finalise();
+    let before = town.node.head().hash();
+    // By hand, so that nobody places anything again in between.
+    let mut engine = town.chain.engine(&town.dir.path().join("alone"), ROLLUP);
+    for block in &town.blocks {
+        engine.apply(block).expect("applies");
+    }
+    let tip = town.chain.l1_tip();
+    let away = town.chain.fork_pointer(1, &[], town.time());
+    let applied = engine.apply(&away).expect("applies");
+    let reorg = applied.derivation.reorg.expect("one block is no more");
+    assert_eq!(
+        (reorg.removed.len(), reorg.added.len(), reorg.lost.len()),
+        (1, 0, 1)
+    );
+    assert_eq!(engine.head().number(), 0);
+    assert_eq!(applied.left, Some(tip));
+    let back = town.chain.back_to(tip, 2, town.time());
+    let applied = engine.apply(&back).expect("applies");
+    let reorg = applied.derivation.reorg.expect("it is back");
+    assert_eq!((reorg.removed.len(), reorg.added.len()), (0, 1));
+    assert_eq!(engine.head().hash(), before);
+}
+
+#[test]
+fn promises_in_flight_are_kept_where_they_stand_and_given_anew_where_they_fell() {
+    let mut town = Town::new(Chain::new());
+    let anchor = town.chain.l1_tip();
+    town.move_pointer();
+    let (sealed, open) = (transfer(&user(0), 0, TO, 7), transfer(&user(1), 0, TO, 7));
+    let early = referring(&user(2), 0, TO, anchor.hash);
+    town.promised(&sealed);
+    town.promised(&early);
+    town.seal();
+    town.promised(&open);
+    let first = town
+        .gateway
+        .book()
+        .get(&open.hash())
+        .expect("reads")
+        .expect("promised");
+    // L1 changes forks under one sealed lane block and one that is still open.
+    town.fork(1, &[]);
+    let second = town
+        .gateway
+        .book()
+        .get(&open.hash())
+        .expect("reads")
+        .expect("promised");
+    assert_ne!(
+        first.inclusion.promise.position, second.inclusion.promise.position,
+        "promised anew at another position"
+    );
+    for _ in 0..3 {
+        town.finalise();
+    }
+    for included in [&sealed, &open, &early] {
+        assert!(town.position(included).is_some(), "{}", included.hash());
+    }
+    assert_eq!(balance(&town.node, TO), 7 + 7 + 1, "each once");
+    town.agree("after");
+}
+
+#[test]
+fn what_follows_a_lost_transaction_of_the_same_sender_is_placed_again_after_it() {
+    let mut town = Town::new(Chain::new());
+    let anchor = town.chain.l1_tip();
+    town.move_pointer();
+    // The second stands on any fork, and cannot execute without the first.
+    let first = transfer(&user(0), 0, TO, 7);
+    let second = referring(&user(0), 1, TO, anchor.hash);
+    town.promised(&first);
+    town.promised(&second);
+    town.finalise();
+    town.fork(1, &[]);
+    town.finalise();
+    assert_eq!(town.position(&first), town.position(&second));
+    assert!(town.position(&first).is_some());
+    town.agree("after");
+}
+
+#[test]
+fn deposits_of_a_lost_fork_are_gone_and_those_of_the_new_one_are_there_once() {
+    let mut town = Town::new(Chain::with_inbox());
+    let (old, new) = (Address::repeat_byte(0xaa), Address::repeat_byte(0xbb));
+    town.fork(0, &[(old, 50), (old, 25)]);
+    town.promised(&transfer(&user(0), 0, TO, 1));
+    town.finalise();
+    assert_eq!(balance(&town.node, old), 75);
+    town.fork(1, &[(new, 40)]);
+    assert_eq!(balance(&town.node, old), 0);
+    // The lane block that closes a slot imports, if no other does.
+    for slot in 0..3 {
+        town.close_slot(slot);
+    }
+    assert_eq!(
+        (balance(&town.node, old), balance(&town.node, new)),
+        (0, 40)
+    );
+    town.agree("after");
+}
+
+#[test]
+fn a_node_that_does_not_know_what_l1_queued_waits_and_guesses_nothing() {
+    let mut town = Town::new(Chain::with_inbox());
+    town.fork(0, &[(Address::repeat_byte(0xaa), 50)]);
+    town.promised(&transfer(&user(0), 0, TO, 1));
+    town.finalise();
+    town.promised(&transfer(&user(0), 1, TO, 1));
+    town.finalise();
+    let mut late = town.chain.engine(&town.dir.path().join("late"), ROLLUP);
+    for block in &town.blocks {
+        late.apply(block).expect("applies");
+    }
+    assert_eq!((late.head().number(), late.is_ready()), (0, false));
+    late.persist().expect("persists");
+    drop(late);
+    // What it has to ask survives a restart, and so does what waits.
+    let mut late = town.chain.engine(&town.dir.path().join("late"), ROLLUP);
+    assert_eq!((late.head().number(), late.asked().count()), (0, 1));
+    town.chain.tell(&mut late);
+    assert_eq!(late.head().hash(), town.node.head().hash());
+    // Nobody remembers a fork that lost; nobody has to.
+    town.fork(1, &[]);
+    town.finalise();
+    let mut later = town.chain.engine(&town.dir.path().join("later"), ROLLUP);
+    for block in &town.blocks {
+        later.apply(block).expect("applies");
+    }
+    assert_eq!(later.head().hash(), town.node.head().hash());
+}
+
+#[test]
+fn a_proposer_that_was_away_during_the_change_places_again_what_fell() {
+    let mut town = Town::new(Chain::new());
+    town.move_pointer();
+    let (sealed, open) = (transfer(&user(0), 0, TO, 7), transfer(&user(1), 0, TO, 7));
+    town.promised(&sealed);
+    town.seal();
+    town.promised(&open);
+    town.gateway.persist().expect("persists");
+    let gateway = std::mem::replace(
+        &mut town.gateway,
+        town.chain.gateway(&town.dir.path().join("other"), 1, None),
+    );
+    drop(gateway);
+    let block = town.chain.fork_pointer(1, &[], town.time());
+    town.node.apply(&block).expect("applies");
+    town.blocks.push(block.clone());
+    let mut gateway = town
+        .chain
+        .gateway(&town.dir.path().join("proposer"), 2, None);
+    follow(&mut gateway, &block, town.time());
+    gateway.resume(town.time()).expect("resumes");
+    gateway.commit().expect("commits");
+    town.gateway = gateway;
+    town.signed.read(&town.gateway);
+    town.lanes.clear();
+    for _ in 0..3 {
+        town.finalise();
+    }
+    assert!(town.position(&sealed).is_some() && town.position(&open).is_some());
+    assert_eq!(balance(&town.node, TO), 14, "each once");
+    town.agree("after");
+}
+
+#[test]
+fn what_l1_finalised_is_final_here_and_no_fork_takes_it_back() {
+    let mut town = Town::new(Chain::new());
+    town.move_pointer();
+    town.promised(&transfer(&user(0), 0, TO, 7));
+    town.finalise();
+    assert_eq!(town.node.finalized().0, 0);
+    let block = town.chain.finalise_l1(town.time());
+    town.take(block);
+    assert_eq!(town.node.finalized().0, 1);
+    town.move_pointer();
+    town.promised(&transfer(&user(0), 1, TO, 7));
+    town.finalise();
+    town.fork(1, &[]);
+    assert_eq!((town.node.finalized().0, town.node.head().number()), (1, 1));
+    town.finalise();
+    town.agree("after");
+}
+
+#[test]
+fn submissions_with_early_references_are_served_first() {
+    let mut town = Town::new(Chain::new());
+    let anchor = town.chain.l1_tip();
+    let moved = town.move_pointer();
+    let batch = [
+        transfer(&user(0), 0, TO, 1),
+        referring(&user(1), 0, TO, moved.hash),
+        referring(&user(2), 0, TO, anchor.hash),
+        // Of one sender the order stands, though the second refers to the earliest block.
+        transfer(&user(3), 0, TO, 1),
+        referring(&user(3), 1, TO, anchor.hash),
+    ];
+    let mut order: Vec<_> = batch.iter().collect();
+    town.gateway
+        .early_references_first(&mut order, |one| (ROLLUP, *one));
+    let order: Vec<_> = order.into_iter().map(Included::hash).collect();
+    let want = [2, 3, 4, 1, 0].map(|index: usize| batch[index].hash());
+    assert_eq!(order, want);
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    /// From this account; a reference so many L1 blocks below the tip, if any.
+    Send {
+        from: u64,
+        reference: Option<usize>,
+    },
+    Seal,
+    Finalise,
+    Fork {
+        depth: usize,
+        deposit: u64,
+    },
+    FinaliseL1,
+    /// The proposer is killed and comes back.
+    Restart,
+    /// The node stops and comes back.
+    Reopen {
+        persisted: bool,
+    },
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        8 => (0u64..6, prop::option::of(0usize..4))
+            .prop_map(|(from, reference)| Step::Send { from, reference }),
+        3 => Just(Step::Seal),
+        5 => Just(Step::Finalise),
+        6 => (0usize..5, 0u64..3).prop_map(|(depth, deposit)| Step::Fork { depth, deposit }),
+        1 => Just(Step::FinaliseL1),
+        1 => Just(Step::Restart),
+        1 => any::<bool>().prop_map(|persisted| Step::Reopen { persisted }),
+    ];
+    prop::collection::vec(step, 5..40)
+}
+
+/// What was deposited on the chain that `L1*` is on, and where.
+type Deposits = Vec<(L1Ref, u64)>;
+
+fn reopened(town: &Town, dir: &Path) -> Engine {
+    let mut node = town.chain.engine(dir, ROLLUP);
+    let from = node.next_height().get() as usize - 1;
+    for block in &town.blocks[from..] {
+        node.apply(block).expect("applies again");
+    }
+    town.chain.tell(&mut node);
+    node
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 32, failure_persistence: None, ..Default::default() })]
+
+    #[test]
+    fn whatever_happens_all_agree_nothing_is_lost_and_nobody_contradicts_himself(steps in steps()) {
+        let mut town = Town::new(Chain::with_inbox());
+        let depositor = Address::repeat_byte(0xdd);
+        let mut nonces: BTreeMap<u64, u64> = BTreeMap::new();
+        let mut sent: Vec<(Included, bool)> = Vec::new();
+        let mut deposits: Deposits = Vec::new();
+        let mut runs = 1;
+        for (round, step) in steps.into_iter().enumerate() {
+            match step {
+                Step::Send { from, reference } => {
+                    let nonce = nonces.entry(from).or_default();
+                    let line = town.chain.l1_line();
+                    let refers = reference.map(|back| line[line.len() - 1 - back.min(line.len() - 1)]);
+                    let included = match refers {
+                        Some(block) => referring(&user(from), *nonce, TO, block.hash),
+                        None => transfer(&user(from), *nonce, TO, 1),
+                    };
+                    town.now += 1;
+                    if let Ok(Submitted::Promised { .. }) =
+                        submit(&mut town.gateway, &included, at(0, town.now))
+                    {
+                        *nonce += 1;
+                        sent.push((included, refers.is_some()));
+                    }
+                }
+                Step::Seal => town.seal(),
+                Step::Finalise => town.finalise(),
+                Step::Fork { depth, deposit } => {
+                    let depth = depth.min(town.chain.unfinalised());
+                    let list = vec![(depositor, 100); deposit as usize];
+                    town.fork(depth, &list);
+                    let line = town.chain.l1_line();
+                    deposits.retain(|(block, _)| line.contains(block));
+                    deposits.extend(list.iter().map(|(_, wei)| (town.chain.l1_tip(), *wei)));
+                }
+                Step::FinaliseL1 => {
+                    let block = town.chain.finalise_l1(town.time());
+                    town.take(block);
+                }
+                Step::Restart => {
+                    runs += 1;
+                    let aside = town.chain.gateway(&town.dir.path().join(format!("aside-{round}")), 1, None);
+                    drop(std::mem::replace(&mut town.gateway, aside));
+                    let mut gateway = town.chain.gateway(&town.dir.path().join("proposer"), runs, None);
+                    let from = gateway.engine(ROLLUP).expect("served").next_height().get() as usize - 1;
+                    for block in &town.blocks[from..] {
+                        follow_l1(&mut gateway, &town.chain, block, town.time());
+                    }
+                    gateway.resume(town.time()).expect("resumes");
+                    gateway.commit().expect("commits");
+                    town.gateway = gateway;
+                    town.signed.read(&town.gateway);
+                    town.lanes.clear();
+                }
+                Step::Reopen { persisted } => {
+                    if persisted {
+                        town.node.persist().expect("persists");
+                    }
+                    let dir = town.dir.path().join("node");
+                    let aside = town.chain.engine(&town.dir.path().join(format!("beside-{round}")), ROLLUP);
+                    drop(std::mem::replace(&mut town.node, aside));
+                    town.node = reopened(&town, &dir);
+                }
+            }
+            prop_assert_eq!(town.node.head().hash(), town.engine().head().hash());
+        }
+        // What is under way comes to rest; slots go by.
+        let slot = town.now / chain::SLOT_MS;
+        for slot in slot..slot + 4 {
+            town.close_slot(slot);
+            town.now = (slot + 1) * chain::SLOT_MS + 700;
+            let block = town.chain.finalise(&[], town.time());
+            town.take(block);
+            town.finalise();
+        }
+        town.agree("scratch");
+        let mut executed = 0;
+        let mut stuck = BTreeSet::new();
+        for (included, refers) in &sent {
+            let place = town.position(included);
+            let sender = included.transaction.signer();
+            let told = town.signed.dropped.contains(&included.hash());
+            executed += u64::from(place.is_some());
+            // What follows one that has no place on this fork waits for it.
+            if place.is_none() {
+                stuck.insert(sender);
+            }
+            prop_assert!(
+                place.is_some() || told || *refers || stuck.contains(&sender),
+                "{} is neither there nor was it said to be dropped", included.hash()
+            );
+        }
+        prop_assert_eq!(balance(&town.node, TO), executed, "each has its effect once");
+        let total: u64 = deposits.iter().map(|(_, wei)| wei).sum();
+        prop_assert_eq!(balance(&town.node, depositor), total, "deposits, neither lost nor doubled");
+    }
+}
