@@ -298,7 +298,14 @@ impl<Q: QueueSource> Follower<Q> {
 
     fn preconfirm(&mut self, event: PreconfEvent) {
         match event {
-            PreconfEvent::Reset => drop(self.engine.clear_pending()),
+            PreconfEvent::Reset => {
+                // What is promised anew stands again.
+                let mut fates = lock(&self.shared.fates);
+                for included in self.engine.clear_pending() {
+                    let reason = "its lane block is dead, and it has no other place yet";
+                    fates.fall(included.hash(), reason.to_owned());
+                }
+            }
             PreconfEvent::Opened { header } => {
                 // An open lane block without transactions is replaced by a newer one.
                 self.engine.discard_empty_lane();
