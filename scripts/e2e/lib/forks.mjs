@@ -113,7 +113,9 @@ class User {
           this.forks.promises.push({ tx, promise });
         }
       } catch (error) {
-        this.refused.push({ reference, said: error.said ?? String(error) });
+        const stands = reference && (await onL1(this.forks.devnet, reference).catch(() => false));
+        const which = reference ? ` (the L1 block ${stands ? "stands" : "is gone"})` : "";
+        this.refused.push({ reference, said: `${error.said ?? error}${which}` });
       }
       await sleep(PAUSE_MS);
     }
