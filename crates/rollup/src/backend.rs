@@ -311,6 +311,11 @@ impl<T: TransactionSink> EthBackend for RollupNode<T> {
         self.shared.events.subscribe()
     }
 
+    fn min_tip(&self) -> u128 {
+        // What a wallet is told is enough, whatever the transaction refers to.
+        self.shared.spec.tips.highest().into()
+    }
+
     fn syncing(&self) -> Option<(u64, u64)> {
         *self
             .shared

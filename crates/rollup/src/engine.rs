@@ -46,11 +46,39 @@ use cortado_types::{
 use execute::Senders;
 use pending::Layer;
 use progress::{HeldRow, L1Row, Loaded, Progress, QueueRow, Status};
+use serde::{Deserialize, Serialize};
 use std::{
     collections::{BTreeMap, VecDeque},
     path::Path,
     sync::Arc,
 };
+
+/// Least tips, in wei per gas. Who refers to an L1 block that is final has a place that no reorg takes
+/// away and is served first; that has its price.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Tips {
+    /// Of a transaction whose place is conditioned on an L1 block that is not final.
+    pub conditional_wei: u64,
+    /// Of one that refers to a final L1 block.
+    pub unconditional_wei: u64,
+}
+
+impl Default for Tips {
+    fn default() -> Self {
+        Self {
+            conditional_wei: 1,
+            unconditional_wei: 2,
+        }
+    }
+}
+
+impl Tips {
+    /// What is enough for any transaction.
+    pub fn highest(&self) -> u64 {
+        self.conditional_wei.max(self.unconditional_wei)
+    }
+}
 
 /// What a rollup is.
 #[derive(Clone, Debug)]
@@ -66,6 +94,8 @@ pub struct RollupSpec {
     /// The contract on L1 whose queue it imports; none if it takes no L1→L2 calls. All of its nodes
     /// must name the same one, like its genesis.
     pub inbox: Option<Address>,
+    /// Least tips that its proposer takes.
+    pub tips: Tips,
 }
 
 /// Finalised lane blocks by number and by L2 block. Cheap to clone.

@@ -3,7 +3,7 @@
 use crate::{
     backend::{self, RollupNode, RunningNode},
     datadir::{DataDir, DataDirError},
-    engine::{Engine, EngineError, RollupSpec},
+    engine::{Engine, EngineError, RollupSpec, Tips},
     gateway::{
         Gateway, GatewayConfig, GatewayError,
         actor::{self, GatewayHandle, RunningGateway, clock_now},
@@ -50,6 +50,9 @@ pub struct RollupConfig {
     /// Its inbox on L1, whose queue it imports. As much a part of the rollup as its genesis.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inbox: Option<Address>,
+    /// Least tips of its transactions, the same for its proposer and its nodes.
+    #[serde(default)]
+    pub tips: Tips,
 }
 
 /// One rollup that a proposer serves.
@@ -63,6 +66,9 @@ pub struct ProposedRollup {
     /// Its inbox on L1, the same as its nodes have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inbox: Option<Address>,
+    /// Least tips of its transactions, the same for its proposer and its nodes.
+    #[serde(default)]
+    pub tips: Tips,
 }
 
 /// A proposer.
@@ -147,7 +153,7 @@ pub enum ServiceError {
 pub fn rollup_spec(
     namespace: Namespace,
     path: &PathBuf,
-    inbox: Option<Address>,
+    (inbox, tips): (Option<Address>, Tips),
 ) -> Result<RollupSpec, ServiceError> {
     let failed = |reason: String| ServiceError::Genesis {
         path: path.clone(),
@@ -164,7 +170,10 @@ pub fn rollup_spec(
             namespace,
         });
     }
-    Ok(spec_of(namespace, genesis, inbox))
+    Ok(RollupSpec {
+        tips,
+        ..spec_of(namespace, genesis, inbox)
+    })
 }
 
 /// What a rollup's directory holds. Its inbox is in it: with another one the same lane blocks are
@@ -190,6 +199,7 @@ pub fn spec_of(namespace: Namespace, genesis: Genesis, inbox: Option<Address>) -
             import_gas: IMPORT_GAS,
         },
         inbox,
+        tips: Tips::default(),
     }
 }
 
@@ -250,7 +260,7 @@ pub async fn start_rollup<
         .find(|entry| entry.namespace == namespace)
         .and_then(|entry| entry.reserve_holder)
         .ok_or(ServiceError::NoHolder { namespace })?;
-    let spec = rollup_spec(namespace, &config.genesis, config.inbox)?;
+    let spec = rollup_spec(namespace, &config.genesis, (config.inbox, config.tips))?;
     let dir = DataDir::open(&config.data_dir, &kind_of(namespace, config.inbox))?;
     let engine = Engine::open(dir.path(), spec, chain, genesis_hash(chain)?)?;
     let (node, follower) = backend::start(engine, proposer, source, preconfs, sink);
@@ -319,7 +329,11 @@ pub async fn start_proposer<F: FinalisedSource, Q: QueueSource, L: LaneSink>(
     let block = genesis_hash(chain)?;
     let (mut engines, mut dirs) = (Vec::new(), Vec::new());
     for rollup in &config.rollups {
-        let spec = rollup_spec(rollup.namespace, &rollup.genesis, rollup.inbox)?;
+        let spec = rollup_spec(
+            rollup.namespace,
+            &rollup.genesis,
+            (rollup.inbox, rollup.tips),
+        )?;
         let own = DataDir::open(
             &dir.path().join(format!("rollup-{}", rollup.namespace)),
             &kind_of(rollup.namespace, rollup.inbox),

@@ -6,6 +6,7 @@ mod chain;
 use chain::{
     Chain, ROLLUP, Signed, at, follow, follow_l1, promised, referring, submit, tick, transfer, user,
 };
+use cortado_ethrpc::SubmitError;
 use cortado_rollup::{
     engine::{Engine, Included},
     gateway::Gateway,
@@ -380,6 +381,30 @@ fn submissions_with_early_references_are_served_first() {
     let order: Vec<_> = order.into_iter().map(Included::hash).collect();
     let want = [2, 3, 4, 1, 0].map(|index: usize| batch[index].hash());
     assert_eq!(order, want);
+}
+
+#[test]
+fn the_stronger_finality_has_its_price() {
+    let mut town = Town::new(Chain::new());
+    let anchor = town.chain.l1_tip();
+    let moved = town.move_pointer();
+    let referring = |from: u64, reference: B256, tip: u128| {
+        let Included { transaction, .. } = referring(&user(from), 0, TO, reference);
+        chain::custom(&user(from), |tx| {
+            *tx = transaction.as_eip1559().expect("made so").tx().clone();
+            tx.max_priority_fee_per_gas = tip;
+        })
+    };
+    let now = town.time();
+    let refused = submit(&mut town.gateway, &referring(1, anchor.hash, 1), now);
+    let want = SubmitError::Underpriced { have: 1, want: 2 };
+    assert_eq!(
+        refused.expect_err("final, for a tip of 1").to_string(),
+        want.to_string()
+    );
+    for paid in [referring(1, anchor.hash, 2), referring(2, moved.hash, 1)] {
+        town.promised(&paid);
+    }
 }
 
 #[derive(Clone, Copy, Debug)]

@@ -7,6 +7,7 @@ mod chain;
 use chain::{Chain, ROLLUP, transfer, user};
 use cortado_rollup::{
     backend::{Status, StatusKind},
+    engine::Tips,
     service::{
         ProposedRollup, ProposerConfig, RollupConfig, RunningProposer, RunningRollup,
         start_proposer, start_rollup,
@@ -115,6 +116,7 @@ fn genesis_file(net: &Net, dir: &Path) -> PathBuf {
 async fn proposer(net: &Net, dir: &Path, listen: SocketAddr) -> RunningProposer {
     let config = ProposerConfig {
         rollups: vec![ProposedRollup {
+            tips: Tips::default(),
             namespace: ROLLUP,
             genesis: genesis_file(net, dir),
             inbox: None,
@@ -138,6 +140,7 @@ async fn proposer(net: &Net, dir: &Path, listen: SocketAddr) -> RunningProposer 
 async fn rollup(net: &Net, dir: &Path, proposer: SocketAddr) -> RunningRollup<ProposerClient> {
     let url = format!("ws://{proposer}");
     let config = RollupConfig {
+        tips: Tips::default(),
         namespace: ROLLUP,
         genesis: genesis_file(net, dir),
         data_dir: dir.join("rollup"),

@@ -22,7 +22,10 @@ use cortado_node::{
     rollup::RollupNodeConfig,
     slashing::SlashingConfig,
 };
-use cortado_rollup::service::{LANE_MS, ProposedRollup, ProposerConfig, RollupConfig};
+use cortado_rollup::{
+    engine::Tips,
+    service::{LANE_MS, ProposedRollup, ProposerConfig, RollupConfig},
+};
 use cortado_types::{
     ChainId, Genesis, L1Config, Namespace, NamespaceConfig, SeatsRead, TimestampMs, U256,
     genesis::{TERM_MS_MAX, TERM_MS_MIN},
@@ -394,6 +397,7 @@ pub fn make_chain(
                 serde_json::to_string_pretty(&rollup_genesis(shape, namespace, &l1_state.anchor))?;
             write_atomically(&genesis, text.as_bytes(), 0o644)?;
             rollups.push(ProposedRollup {
+                tips: Tips::default(),
                 namespace,
                 genesis: genesis.clone(),
                 inbox,
@@ -403,6 +407,7 @@ pub fn make_chain(
                 genesis: layout.genesis(),
                 attesters: attesters.clone(),
                 rollup: RollupConfig {
+                    tips: Tips::default(),
                     namespace,
                     genesis,
                     data_dir: layout.data(&format!("rollup-{namespace}")),

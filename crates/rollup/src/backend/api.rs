@@ -16,7 +16,7 @@ use std::sync::Arc;
 /// | `cortado_getPromise(hash)` | `{inclusion, execution}` signed by the proposer, or null |
 /// | `cortado_status(hash)` | [`super::Status`] |
 /// | `cortado_finality()` | [`super::Finality`] |
-/// | `cortado_namespace()` | the rollup's namespace and proposer |
+/// | `cortado_namespace()` | the rollup's namespace, proposer, inbox on L1 and least tips |
 ///
 /// # Errors
 /// Never: the names are distinct.
@@ -40,10 +40,13 @@ pub fn module<T: TransactionSink>(
             ErrorObjectOwned::from(cortado_ethrpc::RpcError::Internal(error.to_string()))
         })
     })?;
-    own.register_method(
-        "cortado_namespace",
-        |_, node, _| json!({ "namespace": node.shared.spec.namespace, "proposer": node.proposer }),
-    )?;
+    own.register_method("cortado_namespace", |_, node, _| {
+        let spec = &node.shared.spec;
+        json!({
+            "namespace": spec.namespace, "proposer": node.proposer,
+            "inbox": spec.inbox, "tips": spec.tips,
+        })
+    })?;
     methods.merge(own.remove_context())?;
     Ok(methods)
 }

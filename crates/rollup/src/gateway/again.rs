@@ -49,6 +49,21 @@ pub(super) fn reference_rank(engine: &Engine, included: &Included) -> u64 {
 }
 
 impl Lane {
+    /// Whether a transaction tips enough for the finality that its place has: `(offered, asked)` if
+    /// not, in wei per gas.
+    pub(super) fn underpriced(&self, included: &Included) -> Option<(u128, u128)> {
+        let (tips, fin) = (self.engine.spec().tips, self.engine.l1_fin());
+        let is_final = reference_rank(&self.engine, included) <= fin.number;
+        let asked = u128::from(match is_final {
+            true => tips.unconditional_wei,
+            false => tips.conditional_wei,
+        });
+        let transaction = &included.transaction;
+        let tip = transaction.max_priority_fee_per_gas();
+        let offered = tip.unwrap_or_else(|| transaction.max_fee_per_gas());
+        (offered < asked).then_some((offered, asked))
+    }
+
     /// Puts transactions on the list of what is placed again: early references first, since they stand
     /// on any fork that is likely, then by nonce.
     pub(super) fn put_again(&mut self, transactions: impl IntoIterator<Item = Included>) {

@@ -63,6 +63,10 @@ impl Gateway {
             self.refuse(ticket, SubmitError::Oversized { size, limit });
             return Ok(());
         }
+        if let Some((have, want)) = lane.underpriced(&included) {
+            self.refuse(ticket, SubmitError::Underpriced { have, want });
+            return Ok(());
+        }
         if lane.known.len() >= LIVE_TRANSACTIONS_MAX || lane.bytes >= LIVE_BYTES_MAX {
             self.refuse(ticket, SubmitError::PoolFull);
             return Ok(());

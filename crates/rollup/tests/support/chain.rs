@@ -17,7 +17,7 @@ use cortado_derive::{Entry, Params};
 use cortado_evm::ChainSpec;
 use cortado_preconf::{LaneEquivocation, TwoPromises};
 use cortado_rollup::{
-    engine::{Engine, Included, RollupSpec},
+    engine::{Engine, Included, RollupSpec, Tips},
     gateway::{FeedCursor, Gateway, GatewayConfig, Output, Signer},
     journal::TailOf,
     source::{Finalised, PreconfEvent, Promises, SealedLane, Submitted},
@@ -75,6 +75,7 @@ pub fn referring(from: &SigningKey, nonce: u64, to: Address, reference: B256) ->
         tx.to = TxKind::Call(to);
         tx.value = U256::from(1);
         tx.gas_limit = 30_000;
+        tx.max_priority_fee_per_gas = 2;
         tx.access_list = AccessList(vec![AccessListItem {
             address: REFERENCE_ADDRESS,
             storage_keys: vec![reference],
@@ -414,6 +415,7 @@ impl Chain {
                 import_gas: 10_000_000,
             },
             inbox: self.inbox.filter(|_| namespace == ROLLUP),
+            tips: Tips::default(),
         }
     }
 
