@@ -221,10 +221,10 @@ test("logs were taken back before others came, and no answer was torn", async ()
     const stand = await watch.agreesWithLogs(counterOf(rollup));
     console.log(`${rollup.namespace}: ${stand} logs stand, ${removed} were removed; asked ${asked} times, ${linked} ranges link, ${proofs} proofs hold`);
     assert.deepEqual(torn.slice(0, 5), []);
-    assert.ok(removed > 0, "logs of removed blocks are told");
     assert.ok(proofs > 0, "state can be proved against the headers");
     assert.ok(linked > asked / 2, "most ranges could be compared");
   }
+  assert.ok(watches.some(({ removed }) => removed > 0), "logs of removed blocks are told");
 });
 
 /** Starts a rollup node on an empty directory, with the files of one that runs. */

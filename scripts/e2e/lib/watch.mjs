@@ -8,7 +8,7 @@ import { account, blockHash, prove } from "./headers.mjs";
 import { rpc } from "./rpc.mjs";
 import { sleep } from "./until.mjs";
 
-const PAUSE_MS = 40;
+const PAUSE_MS = 100;
 const RANGE = 8;
 
 const place = ({ blockHash, logIndex }) => `${blockHash} ${Number(logIndex)}`;
