@@ -46,7 +46,7 @@ use cortado_types::{
 };
 use queue::Queue;
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     path::Path,
     sync::Arc,
 };
@@ -161,6 +161,9 @@ struct Lane {
     bytes: usize,
     /// What lost its place and waits for another.
     again: Again,
+    /// Transactions of our final lane blocks that are not derived yet, by the lane block's number, as
+    /// far as they have no other place since.
+    undecided: BTreeMap<u64, BTreeSet<B256>>,
     /// From the journal, until the chain is caught up with.
     restored: Option<Journaled>,
 }
@@ -269,6 +272,7 @@ impl Gateway {
                 known: HashMap::default(),
                 bytes: 0,
                 again: Again::default(),
+                undecided: BTreeMap::new(),
                 restored: Some(restored),
             };
             lanes.insert(namespace, lane);

@@ -241,6 +241,58 @@ fn promises_in_flight_are_kept_where_they_stand_and_given_anew_where_they_fell()
 }
 
 #[test]
+fn a_lane_block_that_is_final_together_with_the_change_of_fork_loses_nothing() {
+    let mut town = Town::new(Chain::new());
+    town.move_pointer();
+    let (first, second) = (transfer(&user(0), 0, TO, 7), transfer(&user(0), 1, TO, 7));
+    town.promised(&first);
+    town.seal();
+    // It never had an effect, so there is nothing that the change takes away.
+    let lanes = std::mem::take(&mut town.lanes);
+    let block = town.chain.fork_with(&lanes, 1, &[], town.time());
+    town.take(block);
+    town.promised(&second);
+    for _ in 0..3 {
+        town.finalise();
+    }
+    assert!(town.position(&first).is_some() && town.position(&second).is_some());
+    assert_eq!(balance(&town.node, TO), 14, "each once");
+    town.agree("after");
+}
+
+#[test]
+fn a_proposer_that_was_away_when_its_lane_block_was_final_without_effect_places_it_again() {
+    let mut town = Town::new(Chain::new());
+    town.move_pointer();
+    let sent = transfer(&user(0), 0, TO, 7);
+    town.promised(&sent);
+    town.seal();
+    town.gateway.persist().expect("persists");
+    let other = town.dir.path().join("other");
+    drop(std::mem::replace(
+        &mut town.gateway,
+        town.chain.gateway(&other, 1, None),
+    ));
+    let lanes = std::mem::take(&mut town.lanes);
+    let block = town.chain.fork_with(&lanes, 1, &[], town.time());
+    town.node.apply(&block).expect("applies");
+    town.blocks.push(block.clone());
+    let home = town.dir.path().join("proposer");
+    let mut gateway = town.chain.gateway(&home, 2, None);
+    follow(&mut gateway, &block, town.time());
+    gateway.resume(town.time()).expect("resumes");
+    gateway.commit().expect("commits");
+    town.gateway = gateway;
+    town.signed.read(&town.gateway);
+    for _ in 0..3 {
+        town.finalise();
+    }
+    assert!(town.position(&sent).is_some());
+    assert_eq!(balance(&town.node, TO), 7, "once");
+    town.agree("after");
+}
+
+#[test]
 fn what_follows_a_lost_transaction_of_the_same_sender_is_placed_again_after_it() {
     let mut town = Town::new(Chain::new());
     let anchor = town.chain.l1_tip();

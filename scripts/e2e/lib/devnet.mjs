@@ -117,13 +117,13 @@ export class Devnet {
     this.json = JSON.parse(readFileSync(join(this.dir, "devnet.json"), "utf8"));
   }
 
-  /** Stops as [interrupt] does and removes the directory. An attached devnet is left running. */
+  /** Stops as [interrupt] does and removes the directory, unless `E2E_KEEP` is set. An attached devnet is left running. */
   async stop() {
     for (const child of this.restarted.values()) kill(child.pid, "SIGINT");
     if (!this.child) return;
     await this.interrupt();
     await Promise.all([...this.restarted.values()].map((child) => child.ended));
-    rmSync(this.dir, { recursive: true, force: true });
+    if (!process.env.E2E_KEEP) rmSync(this.dir, { recursive: true, force: true });
   }
 
   /** SIGINT, as Ctrl-C: has to end with 0 within 20 s. */

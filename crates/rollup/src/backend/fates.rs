@@ -3,7 +3,7 @@
 use crate::engine::{Derivation, Reorg};
 use cortado_types::{B256, L1Ref};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
 /// Transactions whose fate is remembered beside the chain. The oldest are forgotten.
 const REMEMBERED_MAX: usize = 65_536;
@@ -11,42 +11,46 @@ const REMEMBERED_MAX: usize = 65_536;
 /// A map that forgets its oldest entries.
 #[derive(Debug)]
 pub(super) struct Recent<T> {
-    entries: BTreeMap<B256, T>,
-    order: VecDeque<B256>,
+    /// With the turn in which each came.
+    entries: BTreeMap<B256, (u64, T)>,
+    order: BTreeMap<u64, B256>,
+    turn: u64,
 }
 
 impl<T> Default for Recent<T> {
     fn default() -> Self {
         Self {
             entries: BTreeMap::new(),
-            order: VecDeque::new(),
+            order: BTreeMap::new(),
+            turn: 0,
         }
     }
 }
 
 impl<T> Recent<T> {
     pub(super) fn insert(&mut self, hash: B256, value: T) {
-        if self.entries.insert(hash, value).is_none() {
-            self.order.push_back(hash);
-        }
+        self.turn += 1;
+        let turn = self.entries.get(&hash).map_or(self.turn, |(turn, _)| *turn);
+        self.entries.insert(hash, (turn, value));
+        self.order.insert(turn, hash);
         if self.order.len() > REMEMBERED_MAX
-            && let Some(oldest) = self.order.pop_front()
+            && let Some((_, oldest)) = self.order.pop_first()
         {
             self.entries.remove(&oldest);
         }
     }
 
     pub(super) fn get(&self, hash: &B256) -> Option<&T> {
-        self.entries.get(hash)
+        self.entries.get(hash).map(|(_, value)| value)
     }
 
     fn get_mut(&mut self, hash: &B256) -> Option<&mut T> {
-        self.entries.get_mut(hash)
+        self.entries.get_mut(hash).map(|(_, value)| value)
     }
 
     pub(super) fn remove(&mut self, hash: &B256) {
-        if self.entries.remove(hash).is_some() {
-            self.order.retain(|kept| kept != hash);
+        if let Some((turn, _)) = self.entries.remove(hash) {
+            self.order.remove(&turn);
         }
     }
 }

@@ -40,6 +40,9 @@ pub struct NodeCounters {
     pub executed: Counter,
     /// Promised transactions that did not do here what was promised.
     pub broken_promises: Counter,
+    /// Promised transactions that have no effect here because the promise is for another fork of L1, or
+    /// for another L2 block below (R21).
+    pub excused_promises: Counter,
     /// Promises or lane headers that were not signed by the proposer, or contradicted it.
     pub foreign_promises: Counter,
     /// Times the proposer's stream failed and was taken up again.
@@ -298,7 +301,14 @@ impl<Q: QueueSource> Follower<Q> {
 
     fn preconfirm(&mut self, event: PreconfEvent) {
         match event {
-            PreconfEvent::Reset => drop(self.engine.clear_pending()),
+            PreconfEvent::Reset => {
+                // What is promised anew stands again.
+                let mut fates = lock(&self.shared.fates);
+                for included in self.engine.clear_pending() {
+                    let reason = "its lane block is dead, and it has no other place yet";
+                    fates.fall(included.hash(), reason.to_owned());
+                }
+            }
             PreconfEvent::Opened { header } => {
                 // An open lane block without transactions is replaced by a newer one.
                 self.engine.discard_empty_lane();
@@ -311,9 +321,15 @@ impl<Q: QueueSource> Follower<Q> {
                 };
                 lock(&self.shared.waiting).remove(&included.hash());
                 lock(&self.shared.fates).stand(&included.hash());
+                let excused = self.is_excused(&promises);
                 match self.engine.push_promised(included) {
                     Ok(None) => {}
+                    Ok(Some(_)) if excused => self.counters.excused_promises.inc(),
                     Ok(Some(outcome)) => self.compare(&promises, outcome_of(&outcome)),
+                    Err(error) if excused => {
+                        self.counters.excused_promises.inc();
+                        tracing::debug!(%error, "a promise is for another fork of L1");
+                    }
                     Err(error) => {
                         self.counters.broken_promises.inc();
                         let position = promises.inclusion.promise.position;
@@ -328,6 +344,18 @@ impl<Q: QueueSource> Follower<Q> {
             }
         }
         self.engine.drop_passed();
+    }
+
+    /// Whether a promise says nothing of what the transaction does here (R19, R21).
+    fn is_excused(&self, promises: &Promises) -> bool {
+        let Terms::Execution {
+            l2_parent, context, ..
+        } = promises.execution.promise.terms
+        else {
+            return false;
+        };
+        let parent = self.engine.l2_parent();
+        !self.engine.is_on_fork(&context) || parent.is_some_and(|here| here.hash() != l2_parent)
     }
 
     fn compare(&self, promises: &Promises, here: cortado_preconf::Outcome) {

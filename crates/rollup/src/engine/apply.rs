@@ -12,7 +12,7 @@ use alloy_eips::eip2718::Encodable2718;
 use cortado_chain::Tip;
 use cortado_derive::{Advance, L2Input, Lane};
 use cortado_evm::ExecutedBlock;
-use cortado_types::{B256, Height, L1Ref, LaneBody, SignedLaneHeader, TimestampMs};
+use cortado_types::{B256, Bytes, Height, L1Ref, LaneBody, SignedLaneHeader, TimestampMs};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -23,6 +23,8 @@ use std::{
 pub struct Fallen {
     /// Hash of the transaction.
     pub hash: B256,
+    /// The transaction as it stands there.
+    pub raw: Bytes,
     /// The lane block it stands in.
     pub lane: Height,
     /// In words.

@@ -176,6 +176,7 @@ pub(super) fn fallen(input: &L2Input, body: &LaneBody, skipped: Vec<Skipped>) ->
             let raw = body.transactions.get(index)?;
             Some(Fallen {
                 hash: transaction_hash(raw),
+                raw: raw.clone(),
                 lane: input.lane.height,
                 reason,
             })

@@ -152,8 +152,16 @@ impl Gateway {
                     return Ok(false);
                 }
                 // One before it is still to be placed.
-                PushError::Rejected(TxRejection::NonceTooHigh { .. })
-                    if lane.queue.insert(included, now) => {}
+                PushError::Rejected(error @ TxRejection::NonceTooHigh { .. })
+                    if lane.queue.insert(included, now) =>
+                {
+                    let reason = format!("it lost its place, and waits for one before it: {error}");
+                    self.effects.push(Effect::Dropped {
+                        namespace,
+                        hash,
+                        reason,
+                    });
+                }
                 error => {
                     let reason = format!("it lost its place, and cannot have another: {error}");
                     self.effects.push(Effect::Dropped {

@@ -6,7 +6,7 @@ use super::{
     record::{Opened, Pushed, Sealed, Voided},
 };
 use crate::{
-    engine::{Included, outcome_of},
+    engine::{Derivation, EngineError, Included, outcome_of},
     source::Finalised,
 };
 use alloy_consensus::{TxEnvelope, transaction::Recovered};
@@ -14,6 +14,7 @@ use alloy_eips::eip2718::Decodable2718;
 use cortado_derive::Entry;
 use cortado_evm::recover_signer;
 use cortado_types::{B256, Bytes, Height, Namespace, TimestampMs, keccak256};
+use std::collections::BTreeSet;
 
 impl Gateway {
     /// Applies a finalised block to every rollup that has not seen it. Lane blocks that can no
@@ -42,13 +43,16 @@ impl Gateway {
                 if ours && let Some(live) = lane.live.pop_front() {
                     pruned += 1;
                     let height = live.header.height.get();
+                    let mut own = BTreeSet::new();
                     for (hash, _) in live.outcomes {
                         // It may have been placed again since.
                         if lane.known.get(&hash) == Some(&height) {
                             lane.known.remove(&hash);
                             archived.push(hash);
+                            own.insert(hash);
                         }
                     }
+                    lane.undecided.insert(height, own);
                     lane.sequencer.included();
                 }
             }
@@ -56,13 +60,15 @@ impl Gateway {
             lane.feed.prune(pruned);
             self.book.archive(&archived)?;
             let lane = self.lanes.get_mut(&namespace).expect("from the map");
-            if lane.restored.is_some() {
-                continue;
-            }
             let moved = applied.left.is_some() || applied.derivation.reorg.is_some();
+            let fallen = lane.fallen(&applied.derivation);
             let lost = applied.derivation.reorg.map(|reorg| reorg.lost);
             let lost = lost.into_iter().flatten().map(|lost| lost.included);
-            let lost: Vec<_> = lost.collect();
+            let lost: Vec<_> = lost.chain(fallen).collect();
+            if lane.restored.is_some() {
+                lane.put_again(lost);
+                continue;
+            }
             if lane.live.is_empty() && lane.sequencer.open_slot().is_none() {
                 lane.sequencer.follow(lane.engine.tip());
                 lane.put_again(lost);
@@ -79,6 +85,8 @@ impl Gateway {
                 self.recut(namespace, now)?;
             } else if moved {
                 self.refork(namespace, lost, now)?;
+            } else {
+                lane.put_again(lost);
             }
         }
         Ok(())
@@ -97,8 +105,11 @@ impl Gateway {
         let Some(lane) = self.lanes.get_mut(&namespace) else {
             return Ok(());
         };
-        lane.engine.tell_queue(block, entries)?;
-        Ok(lane.engine.publish()?)
+        let derivation = lane.engine.tell_queue(block, entries)?;
+        lane.engine.publish()?;
+        let fallen = lane.fallen(&derivation);
+        lane.put_again(fallen);
+        Ok(())
     }
 
     /// Cuts everything pending anew on the finalised tip.
@@ -173,6 +184,8 @@ impl Gateway {
                 // lost was for the present slot and the next at most.
                 lane.sequencer.stay_silent(now);
             }
+            let lost = lane.without_place(&done, &pending)?;
+            lane.put_again(lost);
             let mut stands = pending
                 .first()
                 .is_none_or(|first| first.header.parent == lane.engine.tip().hash);
@@ -379,6 +392,42 @@ impl Gateway {
 }
 
 impl Lane {
+    /// What has no effect of our lane blocks that are derived now, and has no other place: L1 changed
+    /// forks between their promises and their finality.
+    fn fallen(&mut self, derivation: &Derivation) -> Vec<Included> {
+        let mut again = Vec::new();
+        for lane in &derivation.lanes {
+            let height = lane.lane.header.height.get();
+            let Some(own) = self.undecided.remove(&height) else {
+                continue;
+            };
+            let fallen = lane.fallen.iter();
+            let fallen = fallen.filter(|fallen| own.contains(&fallen.hash));
+            again.extend(fallen.filter_map(|fallen| included(&fallen.raw)));
+        }
+        again
+    }
+
+    /// Transactions of final lane blocks that have no effect and are in no other one: L1 changed forks
+    /// while this was away.
+    fn without_place(
+        &self,
+        done: &[JournaledLane],
+        pending: &[JournaledLane],
+    ) -> Result<Vec<Included>, GatewayError> {
+        let placed = pending.iter().flat_map(|lane| &lane.transactions);
+        let placed: BTreeSet<_> = placed.map(|(raw, _)| keccak256(raw)).collect();
+        let mut lost = Vec::new();
+        for (raw, _) in done.iter().flat_map(|lane| &lane.transactions) {
+            let hash = keccak256(raw);
+            let stands = self.engine.store().transaction(&hash);
+            if !placed.contains(&hash) && stands.map_err(EngineError::from)?.is_none() {
+                lost.extend(included(raw));
+            }
+        }
+        Ok(lost)
+    }
+
     /// Forgets what is pending.
     fn void(&mut self) {
         self.live.clear();

@@ -240,6 +240,17 @@ impl Chain {
         deposits: &[(Address, u64)],
         time: TimestampMs,
     ) -> Finalised {
+        self.fork_with(&[], depth, deposits, time)
+    }
+
+    /// As [`Chain::fork_pointer`], in a block that carries lane blocks too.
+    pub fn fork_with(
+        &mut self,
+        lanes: &[SealedLane],
+        depth: usize,
+        deposits: &[(Address, u64)],
+        time: TimestampMs,
+    ) -> Finalised {
         self.l1.truncate(self.l1.len() - depth);
         self.forks += u8::from(depth > 0);
         let mut headers = Vec::new();
@@ -273,7 +284,7 @@ impl Chain {
             headers,
             mover: None,
         };
-        self.finalise_with(&[], vec![Operation::MovePointer(moved)], time)
+        self.finalise_with(lanes, vec![Operation::MovePointer(moved)], time)
     }
 
     /// Builds `count` blocks on `block`, of a fork that was left, and finalises a block that points at the

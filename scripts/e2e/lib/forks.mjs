@@ -1,0 +1,255 @@
+// Users of a rollup while L1 changes forks: what each sent, where it stood, what became of it.
+
+import { encodeFunctionData, getContractAddress, parseAbi } from "viem";
+import { generatePrivateKey, privateKeyToAccount } from "viem/accounts";
+import { bytecode, signatures } from "./counter.mjs";
+import { post, rpc, RpcError } from "./rpc.mjs";
+import { sleep, until } from "./until.mjs";
+
+/** The reserved address at which an access list names an L1 block (R11). */
+const REFERENCE = "0x000000000000000000000000000000000000c0f0";
+const PAUSE_MS = 150;
+const DEPOSIT_PAUSE_MS = 800;
+const STATUS_PAUSE_MS = 700;
+const MAX_FEE = 100_000_000_000n;
+const BATCH = 100;
+// L1 blocks that a user remembers to refer to.
+const RECENT = 12;
+const abi = parseAbi(signatures);
+
+export const ether = 10n ** 18n;
+const fresh = () => privateKeyToAccount(generatePrivateKey()).address;
+const hex = (number) => `0x${number.toString(16)}`;
+
+/** The answers to many calls of one method, asked for in batches; a refusal fails. */
+export async function all(url, method, lists) {
+  const answers = [];
+  for (let from = 0; from < lists.length; from += BATCH) {
+    const some = lists.slice(from, from + BATCH);
+    const { answer } = await post(url, some.map((params, id) => ({ jsonrpc: "2.0", id, method, params })));
+    const by = new Map(answer.map((one) => [one.id, one]));
+    for (const id of some.keys()) {
+      if (by.get(id).error) throw new RpcError(method, by.get(id).error);
+      answers.push(by.get(id).result);
+    }
+  }
+  return answers;
+}
+
+export const block = (url, at, full = false) =>
+  rpc(url, "eth_getBlockByNumber", typeof at === "number" ? hex(at) : at, full);
+
+/** Whether an L1 block is on the L1's present chain. */
+export async function onL1({ json }, { number, hash }) {
+  return (await block(json.l1.rpc, number))?.hash === hash;
+}
+
+/** One account that sends on one rollup. What it does: see `Forks`. */
+class User {
+  constructor(forks, rollup, kind, { private_key }) {
+    Object.assign(this, { forks, rollup, kind, nonce: 0 });
+    this.account = privateKeyToAccount(private_key);
+    this.sent = [];
+    this.refused = [];
+  }
+
+  /** Sends until it is acknowledged or refused; its transaction if it was taken. */
+  async send(nonce, reference, more) {
+    const raw = await this.account.signTransaction({
+      type: "eip1559",
+      chainId: this.rollup.namespace,
+      nonce,
+      maxFeePerGas: MAX_FEE,
+      maxPriorityFeePerGas: 1n,
+      accessList: reference ? [{ address: REFERENCE, storageKeys: [reference.hash] }] : [],
+      ...more,
+    });
+    for (;;) {
+      try {
+        const hash = await rpc(this.rollup.rpc, "eth_sendRawTransaction", raw);
+        const tx = { hash, user: this, nonce, reference, value: more.value ?? 0n, blocks: [], lost: new Map() };
+        this.sent.push(tx);
+        this.forks.byHash.set(hash, tx);
+        return tx;
+      } catch (error) {
+        if (!(error instanceof RpcError)) throw error;
+        // What the node does not say for good is asked again: the very same transaction.
+        if (!/catching up|pool is full|no lane block|not open/i.test(error.said)) throw error;
+        this.refused.push({ reference, said: error.said });
+        await sleep(PAUSE_MS);
+      }
+    }
+  }
+
+  /** What it sends next. */
+  next() {
+    const value = 1_000n + BigInt(this.forks.chance.within(0, 999));
+    switch (this.kind) {
+      case "counter":
+        if (this.nonce === 0) return [null, { data: bytecode, gas: 1_000_000n }];
+        return [null, { to: this.counter, gas: 100_000n, data: encodeFunctionData({ abi, functionName: "add", args: [1n] }) }];
+      case "finalised":
+        return [this.rollup.l1Fin, { to: this.rollup.sink, value, gas: 40_000n }];
+      case "recent":
+        return [this.forks.chance.of(this.rollup.recent), { to: this.rollup.sink, value, gas: 40_000n }];
+      default:
+        return [null, { to: this.rollup.sink, value, gas: 21_000n }];
+    }
+  }
+
+  get counter() {
+    return getContractAddress({ from: this.account.address, nonce: 0n });
+  }
+
+  async run() {
+    while (!this.forks.stopping) {
+      const [reference, more] = this.next();
+      try {
+        const tx = await this.send(this.nonce, reference, more);
+        this.nonce += 1;
+        this.rollup.answered.push(performance.now());
+        if (this.forks.chance() < 0.1) {
+          const promise = await rpc(this.rollup.rpc, "cortado_getPromise", tx.hash);
+          this.forks.promises.push({ tx, promise });
+        }
+      } catch (error) {
+        const stands = reference && (await onL1(this.forks.devnet, reference).catch(() => false));
+        const which = reference ? ` (the L1 block ${stands ? "stands" : "is gone"})` : "";
+        this.refused.push({ reference, said: `${error.said ?? error}${which}` });
+      }
+      await sleep(PAUSE_MS);
+    }
+  }
+
+  /** Fills the places of transactions that refer to dropped blocks, so that those after them have their turn. */
+  async fill() {
+    for (const tx of this.sent.filter((tx) => tx.status?.status === "fallen" && tx.reference && !tx.filled)) {
+      if (await onL1(this.forks.devnet, tx.reference)) continue;
+      const more = { to: this.rollup.sink, value: 1n, gas: 40_000n };
+      try {
+        tx.filled = await this.send(tx.nonce, this.rollup.l1Fin, more);
+      } catch (error) {
+        this.refused.push({ reference: null, said: error.said ?? String(error) });
+      }
+    }
+  }
+}
+
+/**
+ * Traffic on all rollups of a devnet, and what is seen of it:
+ *
+ *   plain       refers to nothing: stands on the L1 block of its lane block, and is executed again if that goes
+ *   finalised   refers to the finalised L1 block: never loses its place
+ *   recent      refers to an L1 block that may be dropped, and sends something else if it is
+ *   counter     as plain, and emits an event
+ *   deposits    from L1, each to an account of its own
+ */
+export class Forks {
+  constructor(devnet, chance) {
+    Object.assign(this, { devnet, chance, byHash: new Map(), promises: [], deposits: [], stopping: false });
+    const kinds = ["plain", "plain", "finalised", "recent", "counter"];
+    const { accounts, rollups } = devnet.json;
+    this.rollups = rollups.map((rollup) => ({ ...rollup, sink: fresh(), recent: [], answered: [] }));
+    this.users = this.rollups.flatMap((rollup) =>
+      kinds.map((kind, at) => new User(this, rollup, kind, accounts[at + 1])));
+    this.payers = this.rollups.map((rollup, at) => ({ rollup, account: privateKeyToAccount(accounts[6 + at].private_key) }));
+  }
+
+  get sent() {
+    return this.users.flatMap(({ sent }) => sent);
+  }
+
+  async start() {
+    await this.lookAtL1();
+    const loop = async (act, pause) => {
+      while (!this.watched) {
+        await act().catch((error) => this.trouble(error));
+        await sleep(pause);
+      }
+    };
+    this.watching = [
+      loop(() => this.lookAtL1(), PAUSE_MS),
+      ...this.rollups.map((rollup) => loop(() => this.lookAtStatus(rollup), STATUS_PAUSE_MS)),
+    ];
+    this.running = [...this.users.map((user) => user.run()), ...this.payers.map((payer) => this.pay(payer))];
+  }
+
+  trouble(error) {
+    this.troubles = [...(this.troubles ?? []), error];
+  }
+
+  async stop() {
+    this.stopping = true;
+    await Promise.all(this.running);
+  }
+
+  /** What the rollup nodes take for L1's head and its finalised block: what users refer to. */
+  async lookAtL1() {
+    for (const rollup of this.rollups) {
+      const { l1Head, l1Fin } = await rpc(rollup.rpc, "cortado_finality");
+      rollup.l1Fin = l1Fin;
+      if (rollup.recent.at(-1)?.hash !== l1Head.hash) rollup.recent.push(l1Head);
+      if (rollup.recent.length > RECENT) rollup.recent.shift();
+    }
+  }
+
+  /** What the node says of everything that is not final yet. */
+  async lookAtStatus(rollup) {
+    const open = this.sent.filter(({ user, status }) => user.rollup === rollup && status?.status !== "finalized");
+    const answers = await all(rollup.rpc, "cortado_status", open.map(({ hash }) => [hash]));
+    for (const [at, status] of answers.entries()) {
+      const tx = open[at];
+      tx.status = status;
+      if (status.lost) tx.lost.set(`${status.lost.blockNumber} ${status.lost.left?.hash}`, status.lost.reason);
+    }
+    for (const user of this.users) if (user.rollup === rollup && user.kind === "recent") await user.fill();
+  }
+
+  /** Deposits into the rollup's inbox, each to an account that nobody has used. */
+  async pay({ rollup, account }) {
+    const { rpc: url, chain_id: chainId } = this.devnet.json.l1;
+    for (let nonce = 0; !this.stopping; nonce++) {
+      const [to, value] = [fresh(), 1_000_000n + BigInt(nonce)];
+      const raw = await account.signTransaction({
+        chainId, nonce, value, to: rollup.inbox, gas: 200_000n, maxFeePerGas: MAX_FEE, maxPriorityFeePerGas: 1n,
+        data: encodeFunctionData({
+          abi: parseAbi(["function deposit(address to) payable returns (uint256)"]), functionName: "deposit", args: [to],
+        }),
+      });
+      const hash = await until("a deposit on L1", 60_000, () => rpc(url, "eth_sendRawTransaction", raw));
+      this.deposits.push({ rollup, to: to.toLowerCase(), value, hash });
+      await sleep(DEPOSIT_PAUSE_MS);
+    }
+  }
+
+  /** Waits until every transaction is final or has fallen for a reference that is gone, and every deposit is final. */
+  async settles(ms) {
+    const pending = async () => {
+      const open = [];
+      for (const tx of this.sent) {
+        const kind = tx.status?.status;
+        if (kind === "finalized") continue;
+        if (kind === "fallen" && tx.filled) continue;
+        open.push(tx);
+      }
+      return open;
+    };
+    const { rpc: l1 } = this.devnet.json.l1;
+    const unpaid = async () => {
+      const receipts = await all(l1, "eth_getTransactionReceipt", this.deposits.map(({ hash }) => [hash]));
+      const last = Math.max(0, ...receipts.map((receipt) => Number(receipt?.blockNumber ?? Infinity)));
+      return this.rollups.some(({ l1Fin }) => l1Fin.number < last);
+    };
+    try {
+      await until("everything sent to be settled", ms, async () =>
+        (await pending()).length === 0 && !(await unpaid()), 500);
+    } catch (error) {
+      const open = await pending();
+      const some = open.slice(0, 10).map((tx) => `${tx.user.kind} ${tx.hash}: ${JSON.stringify(tx.status)}`);
+      throw new Error(`${error.message}; ${open.length} are open:\n${some.join("\n")}`, { cause: error.cause });
+    } finally {
+      this.watched = true;
+      await Promise.all(this.watching);
+    }
+  }
+}
