@@ -22,7 +22,11 @@ use cortado_node::{
     l1::{L1Rpc, RpcUrls},
     rollup::RollupNodeConfig,
 };
-use cortado_rollup::{engine::RollupSpec, fork::L1Forks, service::rollup_spec};
+use cortado_rollup::{
+    engine::{RollupSpec, Tips},
+    fork::L1Forks,
+    service::rollup_spec,
+};
 use cortado_types::{Address, B256, Genesis, Height, L1Ref, Namespace};
 use report::{Head, Report};
 use std::{io, path::PathBuf, sync::Arc};
@@ -104,7 +108,7 @@ impl DeriveArgs {
         }
         let (path, inbox) = rollup;
         Ok(Sources {
-            rollup: rollup_spec(namespace, &path, inbox)?,
+            rollup: rollup_spec(namespace, &path, (inbox, Tips::default()))?,
             client: Client::new(&genesis, &nodes)?,
             l1: l1
                 .iter()

@@ -20,6 +20,9 @@ struct Facts<'a> {
     place: usize,
 }
 
+/// Number and parent of every L1 block that the chain was shown.
+type Known = BTreeMap<B256, (u64, B256)>;
+
 impl L1Facts for Facts<'_> {
     fn block(&self, hash: &B256) -> Option<(u64, B256)> {
         let old = || {
@@ -103,7 +106,7 @@ impl Case<'_> {
 
     /// A node that was not there applies all blocks that leaders built, as they come over the wire;
     /// the L1 that it is shown by them.
-    fn sync(&self) -> Result<(Fork, BTreeMap<B256, (u64, B256)>), String> {
+    fn sync(&self) -> Result<(Fork, Known), String> {
         let setup = self.setup;
         let mut state = setup.state.clone();
         let mut parent = setup.header.clone();
