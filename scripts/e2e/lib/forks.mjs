@@ -60,7 +60,7 @@ class User {
       chainId: this.rollup.namespace,
       nonce,
       maxFeePerGas: MAX_FEE,
-      maxPriorityFeePerGas: 1n,
+      maxPriorityFeePerGas: BigInt(this.tip(reference)),
       accessList: reference ? [{ address: REFERENCE, storageKeys: [reference.hash] }] : [],
       ...more,
     });
@@ -79,6 +79,12 @@ class User {
         await sleep(PAUSE_MS);
       }
     }
+  }
+
+  /** The least that its place costs: more on an L1 block that may be final. */
+  tip(reference) {
+    const { conditional_wei: less, unconditional_wei: more } = this.rollup.tips;
+    return reference ? more : less;
   }
 
   /** What it sends next. */
@@ -160,6 +166,7 @@ export class Forks {
   }
 
   async start() {
+    for (const rollup of this.rollups) ({ tips: rollup.tips } = await rpc(rollup.rpc, "cortado_namespace"));
     await this.lookAtL1();
     const loop = async (act, pause) => {
       while (!this.watched) {

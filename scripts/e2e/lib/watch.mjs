@@ -9,7 +9,7 @@ import { rpc } from "./rpc.mjs";
 import { sleep } from "./until.mjs";
 
 const PAUSE_MS = 100;
-const RANGE = 8;
+const RANGE = 6;
 
 const place = ({ blockHash, logIndex }) => `${blockHash} ${Number(logIndex)}`;
 
@@ -99,13 +99,17 @@ export class Watch {
     const receipt = transactions.length && (await rpc(url, "eth_getTransactionReceipt", transactions[0]));
     const its = receipt && (await rpc(url, "eth_getBlockByHash", receipt.blockHash, false));
     if (its) assert.ok(its.transactions.includes(transactions[0]), `${transactions[0]} is in ${its.hash}`);
-    // By number: if the ends were the same before and after, all between them belongs together.
+    // By number: what is the same when it is asked for again stood all the while, and belongs together.
     const top = Number(number);
     const from = Math.max(0, top - RANGE);
-    const range = [];
-    for (let at = from; at <= top; at++) range.push(await block(url, at));
-    const [first, last] = [await block(url, from), await block(url, top)];
-    if (range.some((one) => !one) || first?.hash !== range[0].hash || last?.hash !== range.at(-1).hash) return;
+    const walk = async () => {
+      const range = [];
+      for (let at = from; at <= top; at++) range.push(await block(url, at));
+      return range;
+    };
+    const range = await walk();
+    const again = await walk();
+    if (range.some((one, at) => !one || one.hash !== again[at]?.hash)) return;
     for (let at = 1; at < range.length; at++) {
       assert.equal(range[at].parentHash, range[at - 1].hash, `block ${from + at} links to the one before it`);
     }
