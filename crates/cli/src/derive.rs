@@ -5,6 +5,8 @@
 //! receipts. Everything is derived and executed here, from block 1 on.
 
 mod report;
+#[cfg(test)]
+mod tests;
 mod walk;
 
 use crate::{
