@@ -12,7 +12,7 @@ FLOORS = {
     "types": 0,
     "lottery": 1, "l1": 1, "preconf": 1, "evidence": 1,
     "chain": 2, "derive": 2, "evm": 2,
-    "consensus": 3, "client": 3, "ethrpc": 3,
+    "consensus": 3, "client": 3, "ethrpc": 3, "sim": 3,
     "rollup": 4, "devl1": 4, "contracts": 4,
     # Beside the services, so that none of them can use it.
     "node": 5, "byzantine": 5,

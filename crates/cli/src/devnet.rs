@@ -26,6 +26,8 @@ pub use layout::Layout;
 use plan::Shape;
 use std::path::PathBuf;
 pub use summary::Summary;
+#[cfg(test)]
+pub use traffic::transfer;
 
 /// Arguments of `cortado devnet`.
 #[derive(Args)]

@@ -3,6 +3,7 @@
 mod config;
 mod contracts;
 mod deposit;
+mod derive;
 mod devnet;
 mod finality;
 mod genesis;
@@ -17,6 +18,7 @@ mod rpc;
 mod running;
 mod service;
 mod shutdown;
+mod sim;
 mod stake;
 mod status;
 
@@ -62,8 +64,12 @@ enum Command {
     Status(status::StatusArgs),
     /// Print the access list that makes a transaction depend on one L1 block.
     Reference(reference::ReferenceArgs),
+    /// Print the L2 blocks of a rollup on any fork of L1, and why each transaction is in or out.
+    Derive(derive::DeriveArgs),
     /// Draw, check and explain the lottery that assigns bundles of namespaces.
     Lottery(lottery::Args),
+    /// Tell random stories of the protocol and check each.
+    Sim(sim::SimArgs),
 }
 
 fn main() -> ExitCode {
@@ -87,8 +93,10 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Deposit(args) => deposit::run(args)?,
         Command::Stake(args) => stake::run(args)?,
         Command::Relay(args) => service::run::<relay::RelayService>(args)?,
+        Command::Sim(args) => return Ok(sim::run(&args)),
         Command::Status(args) => status::run(&args)?,
         Command::Reference(args) => reference::run(&args)?,
+        Command::Derive(args) => derive::run(&args)?,
         Command::Lottery(args) => return lottery::run(args),
     }
     Ok(ExitCode::SUCCESS)

@@ -149,10 +149,17 @@ pub fn derive_lane(
     if next.queue.is_empty() {
         next.context = next.scanned;
     }
+    let mut judge = Judge {
+        fork,
+        references,
+        context: lane.context,
+        is_context_on_fork: reached == lane.context,
+        last: None,
+    };
     let mut transactions = Vec::with_capacity(body.transactions.len());
     let mut dropped = Vec::new();
     for (index, raw) in body.transactions.iter().enumerate() {
-        match judge(raw, lane, fork, references)? {
+        match judge.transaction(raw)? {
             None => transactions.push(Derived {
                 index,
                 raw: raw.clone(),
@@ -184,34 +191,49 @@ fn take_imports(queue: &mut Vec<Entry>, import_gas: u64) -> Vec<Entry> {
     queue.drain(..count).collect()
 }
 
-/// R11, R12: `None` if the transaction is in.
-fn judge(
-    raw: &Bytes,
-    lane: &LaneHeader,
-    fork: &Fork,
-    references: &impl References,
-) -> Result<Option<DropReason>, NotYet> {
-    let context = lane.context;
-    let on_fork = |block: &L1Ref| fork.contains(block).ok_or(NotYet(*block));
-    let found = references.references(raw);
-    let hash = match found.as_slice() {
-        [] => {
-            let reason = DropReason::ContextOffFork(context.hash);
-            return Ok((!on_fork(&context)?).then_some(reason));
+/// Which transactions of one lane block are in (R11, R12).
+struct Judge<'a, R> {
+    fork: &'a Fork,
+    references: &'a R,
+    context: L1Ref,
+    is_context_on_fork: bool,
+    /// The reference that was judged last; most of a lane block's are the same.
+    last: Option<(B256, Option<DropReason>)>,
+}
+
+impl<R: References> Judge<'_, R> {
+    /// `None` if the transaction is in.
+    fn transaction(&mut self, raw: &Bytes) -> Result<Option<DropReason>, NotYet> {
+        let found = self.references.references(raw);
+        match found.as_slice() {
+            [] if self.is_context_on_fork => Ok(None),
+            [] => Ok(Some(DropReason::ContextOffFork(self.context.hash))),
+            [hash] => match self.last {
+                Some((last, reason)) if last == *hash => Ok(reason),
+                _ => {
+                    let reason = self.reference(*hash)?;
+                    self.last = Some((*hash, reason));
+                    Ok(reason)
+                }
+            },
+            more => Ok(Some(DropReason::Several(more.len()))),
         }
-        [hash] => *hash,
-        more => return Ok(Some(DropReason::Several(more.len()))),
-    };
-    // A block that nobody has shown cannot be an ancestor of a context that was tracked; the view
-    // holds all ancestors that are young enough.
-    let Some(block) = fork.header(&hash).map(cortado_l1::TrackedHeader::to_ref) else {
-        return Ok(Some(DropReason::NotAncestor(hash)));
-    };
-    if context.number.saturating_sub(block.number) > REF_MAX {
-        return Ok(Some(DropReason::TooOld(hash)));
     }
-    if !fork.is_ancestor(&block, &context).ok_or(NotYet(context))? {
-        return Ok(Some(DropReason::NotAncestor(hash)));
+
+    fn reference(&self, hash: B256) -> Result<Option<DropReason>, NotYet> {
+        let (fork, context) = (self.fork, self.context);
+        // A block that nobody has shown cannot be an ancestor of a context that was tracked; the
+        // view holds all ancestors that are young enough.
+        let Some(block) = fork.header(&hash).map(cortado_l1::TrackedHeader::to_ref) else {
+            return Ok(Some(DropReason::NotAncestor(hash)));
+        };
+        if context.number.saturating_sub(block.number) > REF_MAX {
+            return Ok(Some(DropReason::TooOld(hash)));
+        }
+        if !fork.is_ancestor(&block, &context).ok_or(NotYet(context))? {
+            return Ok(Some(DropReason::NotAncestor(hash)));
+        }
+        let is_on_fork = fork.contains(&block).ok_or(NotYet(block))?;
+        Ok((!is_on_fork).then_some(DropReason::OffFork(hash)))
     }
-    Ok((!on_fork(&block)?).then_some(DropReason::OffFork(hash)))
 }

@@ -4,136 +4,19 @@
 mod chain;
 #[path = "support/paper.rs"]
 mod paper;
+#[path = "support/watched.rs"]
+mod watched;
 
-use chain::{TestChain, genesis};
-use cortado_client::api::{L1EndpointState as State, L1NodeStatus};
-use cortado_consensus::witness::Observation;
-use cortado_l1::TrackedHeader;
+use chain::genesis;
+use cortado_client::api::L1EndpointState as State;
 use cortado_node::{
-    l1::{L1Error, L1NodeConfig, L1Nodes, RpcUrls, SafeWatch, Watcher},
+    l1::{L1Error, L1Nodes, RpcUrls, SafeWatch},
     reader::Tip,
 };
-use cortado_types::L1Ref;
-use paper::{Chain, Paper};
+use paper::Paper;
 use std::{sync::Arc, time::Duration};
-use tokio::sync::{mpsc, watch};
-
-struct Watch {
-    watcher: Watcher,
-    observations: mpsc::Receiver<Observation>,
-    tip: watch::Sender<Arc<Tip>>,
-    papers: Vec<Paper>,
-}
-
-/// The chain that everything begins with: the genesis' anchor, number 100.
-fn anchor() -> Chain {
-    Chain::of(&genesis(1).l1.anchor)
-}
-
-impl Watch {
-    /// A watcher of endpoints that show these chains, in this order.
-    async fn start(chains: &[&Chain]) -> Self {
-        let mut papers = Vec::new();
-        for chain in chains {
-            papers.push(Paper::start(chain).await);
-        }
-        Self::of(papers)
-    }
-
-    fn of(papers: Vec<Paper>) -> Self {
-        let genesis = genesis(1);
-        let config = genesis.l1.clone();
-        let chain = TestChain::of(genesis, 1);
-        let (tip, tip_receiver) = watch::channel(Arc::new(Tip {
-            block: Arc::new(chain.tip().clone()),
-            hash: chain.tip().hash(),
-            state: chain.state().clone(),
-        }));
-        let (sender, observations) = mpsc::channel(64);
-        let node = L1NodeConfig {
-            rpc: RpcUrls::new(papers.iter().map(Paper::url).collect()).unwrap(),
-            beacon: None,
-        };
-        let watcher = Watcher::start(&node, &config, tip_receiver, sender).unwrap();
-        Self {
-            watcher,
-            observations,
-            tip,
-            papers,
-        }
-    }
-
-    /// The next header that is told.
-    async fn header(&mut self) -> L1Ref {
-        loop {
-            match self.next().await {
-                Observation::Header(raw) => return TrackedHeader::read(&raw).unwrap().to_ref(),
-                other => assert!(!matches!(other, Observation::Seats(_))),
-            }
-        }
-    }
-
-    async fn next(&mut self) -> Observation {
-        let next = tokio::time::timeout(Duration::from_secs(60), self.observations.recv());
-        next.await
-            .expect("an observation within a minute")
-            .expect("the watcher runs")
-    }
-
-    /// That exactly the blocks of `chain` from `first` on are told, in order.
-    async fn tells(&mut self, chain: &Chain, first: u64) {
-        for number in first..=chain.tip().number {
-            assert_eq!(self.header().await, chain.at(number));
-        }
-    }
-
-    /// Waits until the status fits.
-    async fn until(&self, what: &str, fits: impl FnMut(&L1NodeStatus) -> bool) -> L1NodeStatus {
-        let mut status = self.watcher.status();
-        let found = tokio::time::timeout(Duration::from_secs(60), status.wait_for(fits)).await;
-        match found {
-            Ok(status) => status.unwrap().clone(),
-            Err(_) => panic!(
-                "no {what} in a minute: {:?}",
-                *self.watcher.status().borrow()
-            ),
-        }
-    }
-
-    async fn states(&self, states: &[State]) -> L1NodeStatus {
-        let fits = |status: &L1NodeStatus| {
-            let now = status.endpoints.iter().map(|one| one.state);
-            now.eq(states.iter().copied())
-        };
-        self.until(&format!("{states:?}"), fits).await
-    }
-
-    async fn waits(&self, part: &str) -> String {
-        let has = |status: &L1NodeStatus| status.waits.iter().any(|wait| wait.contains(part));
-        let status = self.until(part, has).await;
-        let found = status.waits.into_iter().find(|wait| wait.contains(part));
-        found.unwrap()
-    }
-
-    /// Whether the block is told final next; headers are passed over.
-    async fn is_final(&mut self) -> L1Ref {
-        loop {
-            if let Observation::Finalized(hash) = self.next().await {
-                let paper = self.papers[0].sheet.lock().unwrap();
-                let number = paper.finalized.unwrap().number;
-                return L1Ref { number, hash };
-            }
-        }
-    }
-
-    async fn nothing_more(&mut self) {
-        tokio::time::sleep(Duration::from_millis(1_500)).await;
-        assert_eq!(
-            self.observations.try_recv(),
-            Err(mpsc::error::TryRecvError::Empty)
-        );
-    }
-}
+use tokio::sync::mpsc;
+use watched::{Watch, anchor};
 
 #[tokio::test]
 async fn failing_endpoint_is_left_for_the_next_and_taken_back_when_it_recovers() {
@@ -459,12 +342,20 @@ async fn header_that_the_seats_forgot_is_told_again_while_the_head_stands_on_it(
     watch.papers[0].set(|sheet| sheet.show(&again));
     watch.tells(&again, 101).await;
     watch.nothing_more().await;
-    // No more is told above what the chain tracks than it could track.
-    let endless = two.extend(5, 2);
-    watch.papers[0].set(|sheet| sheet.show(&endless));
-    let wait = watch.waits("catches up").await;
-    let of = format!("of {}", endless.tip().number);
-    assert!(wait.ends_with(&of), "{wait}");
+}
+
+#[tokio::test]
+async fn no_more_is_told_above_what_the_chain_tracks_than_it_could_track() {
+    let kept = cortado_types::limits::L1_TRACKED_HEADERS_MAX as u64;
+    let endless = anchor().extend(kept + 5, 1);
+    let last = 100 + kept;
+    let mut watch = Watch::start(&[&endless]).await;
+    for number in 101..=last {
+        assert_eq!(watch.header().await, endless.at(number));
+    }
+    let words = format!("told to {last} of {}", endless.tip().number);
+    watch.waits(&words).await;
+    watch.nothing_more().await;
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use cortado_evm::{BlockBuilder, BlockInputs, recover_signer};
 use cortado_rollup::{
     engine::Included,
     gateway::actor,
-    source::{Finalised, FinalisedSource, LaneSink, SealedLane, SourceError},
+    source::{Finalised, FinalisedSource, LaneSink, NoQueue, SealedLane, SourceError},
 };
 use cortado_types::{Address, B256, Height, Namespace};
 use std::{
@@ -108,7 +108,7 @@ fn main() {
         .expect("a runtime");
     runtime.block_on(async {
         let gateway = chain.gateway(&dir.path().join("gateway"), 1, None);
-        let (handle, running) = actor::start(gateway, Silent, Silent);
+        let (handle, running) = actor::start(gateway, Silent, NoQueue, Silent);
         let mut times = Vec::new();
         for included in &serial {
             loop {

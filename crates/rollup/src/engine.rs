@@ -30,6 +30,7 @@ mod view;
 
 pub use apply::{Applied, AppliedLane, Derivation, Fallen, Lost, Reorg};
 pub use error::{EngineError, PushError};
+pub(crate) use execute::{Senders, credit_of, execute};
 pub use execute::{Skipped, block_inputs, transaction_hash};
 pub use pending::{Included, PendingLane, is_sealed_form, outcome_of};
 pub use progress::LaneRow;
@@ -43,7 +44,6 @@ use cortado_l1::TrackedHeader;
 use cortado_types::{
     Address, B256, Bytes, Genesis as ChainGenesis, Height, L1Ref, Namespace, SignedLaneHeader,
 };
-use execute::Senders;
 use pending::Layer;
 use progress::{HeldRow, L1Row, Loaded, Progress, QueueRow, Status};
 use serde::{Deserialize, Serialize};

@@ -9,6 +9,7 @@
 //!
 //! * [`engine`]: one rollup: finalised lane blocks become L2 blocks (R12), pending ones are executed
 //!   on top; both sides use it, so both execute everything.
+//! * [`fork`]: what a namespace is on any fork of L1, whichever the chain is on.
 //! * [`gateway`]: the proposer: a promise within milliseconds, persisted before it is signed (R20),
 //!   lane blocks cut and handed out, cut anew after a stall, never skipped or reordered.
 //! * [`backend`]: the rollup node behind Ethereum's JSON-RPC, with the tags of R22, and
@@ -23,6 +24,7 @@
 pub mod backend;
 pub mod datadir;
 pub mod engine;
+pub mod fork;
 pub mod gateway;
 pub mod journal;
 mod queues;

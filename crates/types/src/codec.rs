@@ -79,12 +79,17 @@ pub fn put_varint(out: &mut Vec<u8>, mut value: u64) {
 
 /// A list of byte strings, refused at the first one too many or of a length outside `sizes`: a
 /// string of one byte on the wire is a handle of thirty-two in memory.
+///
+/// All of them are views of one copy of the list, so that reading and cloning thousands of short
+/// ones allocates once. Whoever keeps one for longer than the list copies it.
 pub(crate) fn bytes_list(
     buf: &mut &[u8],
     count_max: usize,
     sizes: std::ops::RangeInclusive<usize>,
 ) -> alloy_rlp::Result<Vec<Bytes>> {
     let mut payload = alloy_rlp::Header::decode_bytes(buf, true)?;
+    let whole = payload;
+    let mut shared = None;
     let mut items = Vec::new();
     while !payload.is_empty() {
         if items.len() == count_max {
@@ -98,7 +103,10 @@ pub(crate) fn bytes_list(
                 "list item is shorter or longer than its limits",
             ));
         }
-        items.push(Bytes::copy_from_slice(item));
+        let end = whole.len() - payload.len();
+        // Not before the first item has been found to be one.
+        let shared = shared.get_or_insert_with(|| Bytes::copy_from_slice(whole));
+        items.push(shared.slice(end - item.len()..end));
     }
     Ok(items)
 }

@@ -158,7 +158,11 @@ impl Witness {
                 best = Some((weight, number, path));
             }
         }
-        let (_, _, mut path) = best?;
+        let mut path = match best {
+            Some((_, _, path)) => path,
+            // R10: what L1 finalised has to be tracked, however light.
+            None => self.path_to_final(state)?,
+        };
         // A fork longer than a move is tracked in steps, each of which ends where a quorum saw it.
         path.truncate(L1_HEADERS_PER_MOVE_MAX);
         while let Some(last) = path.last() {
@@ -172,6 +176,22 @@ impl Witness {
             path.pop();
         }
         None
+    }
+
+    /// The headers up to a block that a quorum calls final and that is not tracked.
+    fn path_to_final(&self, state: &State) -> Option<Vec<&Seen>> {
+        let untracked = self
+            .finals
+            .keys()
+            .filter(|hash| state.l1.get(hash).is_none());
+        let paths = untracked.filter_map(|hash| self.path(state, hash));
+        // One that left the chain below L1fin is on no fork that can be taken.
+        let fin = state.l1.fin();
+        let descends = |path: &Vec<&Seen>| {
+            let base = path.first().map(|seen| seen.header.parent);
+            base.is_some_and(|base| state.l1.is_on_chain_of(&fin, &base))
+        };
+        paths.filter(descends).max_by_key(Vec::len)
     }
 
     /// The headers from above the tracked tree up to `tip`, oldest first; the tip alone if it is

@@ -3,6 +3,7 @@
 mod common;
 mod evidence;
 mod faults;
+mod forks;
 mod lanes;
 mod power;
 mod progress;

@@ -174,7 +174,7 @@ impl Driver {
     }
 
     /// All lane blocks derived from the start on the present fork: by the library, and by the model.
-    fn from_the_start(&self, tip: &str) -> [Vec<String>; 2] {
+    fn all_at_once(&self, tip: &str) -> [Vec<String>; 2] {
         let scenario = self.dag.scenario(tip, &self.queue, &self.lanes);
         [derive(&scenario), model::derive(&scenario)]
     }
@@ -308,9 +308,12 @@ fn name(share: u16, count: usize) -> String {
     }
 }
 
+/// Context and transactions, blocks as shares of all.
+type RandomLane = (u16, Vec<(u8, u16, u16)>);
+
 #[derive(Clone, Debug)]
 struct RandomStep {
-    lanes: Vec<(u16, Vec<(u8, u16, u16)>)>,
+    lanes: Vec<RandomLane>,
     head: u16,
     fin: Option<u16>,
 }
@@ -363,7 +366,7 @@ proptest! {
             let head = name(step.head, count);
             driver.step(&lanes, &head, &fin);
             let tip = if driver.dag.line(&head).contains(&fin) { &head } else { &fin };
-            let [library, model] = driver.from_the_start(tip);
+            let [library, model] = driver.all_at_once(tip);
             prop_assert_eq!(&driver.lines, &library);
             prop_assert_eq!(&library, &model);
         }

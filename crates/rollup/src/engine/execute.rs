@@ -54,7 +54,7 @@ pub fn block_inputs(
 }
 
 /// The deposit that an entry makes; one that is not a deposit has no effect.
-pub(super) fn credit_of(entry: &Entry) -> Option<Credit> {
+pub(crate) fn credit_of(entry: &Entry) -> Option<Credit> {
     let payload: &[u8; DEPOSIT_BYTES] = entry.payload.as_ref().try_into().ok()?;
     let (address, wei) = payload.split_at(20);
     Some(Credit {
@@ -81,7 +81,7 @@ pub(super) fn begin(
 /// Who signed the transactions of a lane block, by position, as far as it was found out: recovering
 /// is the dearest part of execution, and a lane block may be executed on more than one fork.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Senders(Vec<Option<Address>>);
+pub(crate) struct Senders(Vec<Option<Address>>);
 
 impl Senders {
     fn get(&self, index: usize) -> Option<Address> {
@@ -98,7 +98,7 @@ impl Senders {
 
 /// Executes one derived lane block; `None` if it yields no L2 block. One that holds only skipped
 /// transactions still yields one, as its input says (R12).
-pub(super) fn execute(
+pub(crate) fn execute(
     spec: &ChainSpec,
     parent: &ExecutedBlock,
     input: &L2Input,

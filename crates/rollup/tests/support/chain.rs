@@ -489,6 +489,22 @@ impl Chain {
         let engines = vec![self.engine(&dir.join("rollup"), ROLLUP)];
         Gateway::open(dir, self.gateway_config(), signer, engines, run, tail_of).expect("opens")
     }
+
+    /// Finalises a block that points at the end of `headers`, oldest first; they may leave the fork it
+    /// pointed along before. [`Chain::move_pointer`] does not know of them.
+    pub fn point_along(&mut self, headers: &[L1Header], time: TimestampMs) -> Finalised {
+        let headers: Vec<Bytes> = headers
+            .iter()
+            .map(|header| alloy_rlp::encode(header).into())
+            .collect();
+        let tip = headers.last().map(keccak256).expect("a header");
+        let moved = PointerMove {
+            sight: self.quorum(SubjectKind::Sight, tip),
+            headers,
+            mover: None,
+        };
+        self.finalise_with(&[], vec![Operation::MovePointer(moved)], time)
+    }
 }
 
 /// Submits and commits; the answer.

@@ -285,6 +285,24 @@ fn when_l1_finalised_another_fork_the_pointer_is_offered_its_tip_though_it_is_tr
 }
 
 #[test]
+fn a_lighter_fork_that_l1_finalised_is_tracked_and_then_final() {
+    let (mut witness, mut state, chain) = three();
+    let anchor = state.anchor();
+    state.l1.take(&chain, u64::MAX, &FORK_RULE).unwrap();
+    let other = fork(&mut witness, (anchor.number, anchor.hash), 2, 1);
+    assert_eq!(moved(&witness, &state), None, "lighter");
+    let subject = witness.l1_final(hash(&other[1])).unwrap();
+    witness.certify(subject, certificate());
+    assert_eq!(moved(&witness, &state).as_deref(), Some(&other[..]));
+    state.l1.take(&other, u64::MAX, &FORK_RULE).unwrap();
+    let operations = witness.operations(&state);
+    assert!(
+        matches!(&operations[..], [Operation::FinalizeL1(finality)] if finality.block.hash == hash(&other[1])),
+        "{operations:?}"
+    );
+}
+
+#[test]
 fn a_flood_of_headers_is_bounded_and_what_comes_after_it_is_offered() {
     let (mut witness, state, _) = three();
     for number in 0..2 * L1_TRACKED_HEADERS_MAX as u64 {
