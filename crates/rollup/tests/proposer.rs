@@ -369,11 +369,8 @@ fn bad_transactions_are_refused_by_name() {
             "exceeds block gas limit",
         ),
         (
-            custom(&user(1), |tx| {
-                tx.max_fee_per_gas = 0;
-                tx.max_priority_fee_per_gas = 0;
-            }),
-            "max fee per gas less than block base fee",
+            custom(&user(1), |tx| tx.max_priority_fee_per_gas = 0),
+            "transaction underpriced",
         ),
         (
             custom(&user(1), |tx| tx.max_fee_per_gas = 0),
@@ -405,6 +402,7 @@ fn a_reference_to_an_unknown_l1_block_is_not_promised() {
     let referring = |hash: B256| {
         custom(&user(0), |tx| {
             tx.gas_limit = 30_000;
+            tx.max_priority_fee_per_gas = 2;
             tx.to = alloy_primitives::TxKind::Call(TO);
             tx.access_list = AccessList(vec![AccessListItem {
                 address: cortado_derive::REFERENCE_ADDRESS,

@@ -241,6 +241,30 @@ fn promises_in_flight_are_kept_where_they_stand_and_given_anew_where_they_fell()
 }
 
 #[test]
+fn what_waits_behind_a_dropped_transaction_of_its_sender_says_so_and_goes_on_when_the_gap_is_filled()
+ {
+    let mut town = Town::new(Chain::new());
+    let lost = town.move_pointer();
+    let first = referring(&user(0), 0, TO, lost.hash);
+    let second = transfer(&user(0), 1, TO, 7);
+    town.promised(&first);
+    town.promised(&second);
+    town.finalise();
+    town.fork(1, &[]);
+    for included in [&first, &second] {
+        assert!(town.position(included).is_none());
+        assert!(town.signed.dropped.contains(&included.hash()), "it is said");
+    }
+    town.promised(&transfer(&user(0), 0, TO, 7));
+    for _ in 0..2 {
+        town.finalise();
+    }
+    assert!(town.position(&first).is_none() && town.position(&second).is_some());
+    assert_eq!(balance(&town.node, TO), 14);
+    town.agree("after");
+}
+
+#[test]
 fn a_lane_block_that_is_final_together_with_the_change_of_fork_loses_nothing() {
     let mut town = Town::new(Chain::new());
     town.move_pointer();

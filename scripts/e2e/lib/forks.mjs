@@ -107,6 +107,16 @@ class User {
     return getContractAddress({ from: this.account.address, nonce: 0n });
   }
 
+  /** Asks for the promise, and whether the transaction was pending before and after that. */
+  async askPromise(tx) {
+    const url = this.rollup.rpc;
+    const status = async () => (await rpc(url, "cortado_status", tx.hash)).status;
+    const before = await status();
+    const promise = await rpc(url, "cortado_getPromise", tx.hash);
+    const pending = before === "preconfirmed" && (await status()) === "preconfirmed";
+    this.forks.promises.push({ tx, promise, pending });
+  }
+
   async run() {
     while (!this.forks.stopping) {
       const [reference, more] = this.next();
@@ -114,10 +124,7 @@ class User {
         const tx = await this.send(this.nonce, reference, more);
         this.nonce += 1;
         this.rollup.answered.push(performance.now());
-        if (this.forks.chance() < 0.1) {
-          const promise = await rpc(this.rollup.rpc, "cortado_getPromise", tx.hash);
-          this.forks.promises.push({ tx, promise });
-        }
+        if (this.forks.chance() < 0.1) await this.askPromise(tx);
       } catch (error) {
         const stands = reference && (await onL1(this.forks.devnet, reference).catch(() => false));
         const which = reference ? ` (the L1 block ${stands ? "stands" : "is gone"})` : "";
