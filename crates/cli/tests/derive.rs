@@ -22,7 +22,7 @@ fn arguments_that_are_none_or_contradict_each_other_are_named() {
         &["--fork", "0x12"],
         "invalid value '0x12' for '--fork <HASH>'",
     );
-    says(&["--from", "-1"], "--from");
+    says(&["--from", "x"], "invalid value 'x' for '--from <HEIGHT>'");
     says(&["--genesis", "g.json"], "--rollup-genesis <FILE>");
     says(&["--node", "http://a"], "--genesis <FILE>");
     says(&["--l1", "http://a"], "--inbox <ADDRESS>");
@@ -35,7 +35,7 @@ fn arguments_that_are_none_or_contradict_each_other_are_named() {
         "http://a",
     ];
     let devnet = [&own[..], &["--data-dir", "d"]].concat();
-    says(&devnet, "'--data-dir <DIR>' cannot be used with");
+    says(&devnet, "cannot be used with '--data-dir <DIR>'");
     says(&own, "genesis g");
     says(&["--data-dir", "/nowhere"], "no devnet runs on /nowhere");
 }
