@@ -386,6 +386,45 @@ fn a_node_that_does_not_know_what_l1_queued_waits_and_guesses_nothing() {
 }
 
 #[test]
+fn what_waits_for_the_new_forks_queue_is_not_called_lost() {
+    let mut town = Town::new(Chain::with_inbox());
+    let anchor = town.chain.l1_tip();
+    town.fork(0, &[(Address::repeat_byte(0xaa), 50)]);
+    let branch = town.chain.l1_tip();
+    let early = referring(&user(0), 0, TO, anchor.hash);
+    town.promised(&early);
+    town.seal();
+    // The lane block was built on a branch that the pointer leaves before it is final.
+    town.fork(1, &[]);
+    town.finalise();
+    let mut engine = town.chain.engine(&town.dir.path().join("untold"), ROLLUP);
+    for block in &town.blocks {
+        engine.apply(block).expect("applies");
+    }
+    assert_eq!(
+        engine.head().number(),
+        1,
+        "what refers to the anchor stands here too"
+    );
+    // Back on the branch, and nobody has said what it queued.
+    let back = town.chain.back_to(branch, 2, town.time());
+    let applied = engine.apply(&back).expect("applies");
+    let reorg = applied.derivation.reorg.expect("its block is no more");
+    assert!(reorg.lost.is_empty(), "nothing is said of it yet");
+    assert!(
+        reorg
+            .undecided
+            .iter()
+            .any(|(_, hashes)| hashes.contains(&early.hash()))
+    );
+    assert_eq!((engine.head().number(), engine.is_ready()), (0, false));
+    town.chain.tell(&mut engine);
+    assert_eq!(engine.head().number(), 1);
+    assert_eq!(balance(&engine, Address::repeat_byte(0xaa)), 50);
+    assert_eq!(balance(&engine, TO), 1);
+}
+
+#[test]
 fn a_proposer_that_was_away_during_the_change_places_again_what_fell() {
     let mut town = Town::new(Chain::new());
     town.move_pointer();

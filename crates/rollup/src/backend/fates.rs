@@ -140,6 +140,10 @@ impl Fates {
             self.fall(hash, lost.reason.clone());
             self.lost.insert(hash, (place, false));
         }
+        for hash in reorg.undecided.iter().flat_map(|(_, hashes)| hashes) {
+            let reason = "its lane block waits until it is known what L1 queued on this fork";
+            self.fall(*hash, reason.to_owned());
+        }
         // A fork that came back brings back what was on it.
         for transaction in reorg.added.iter().flat_map(|block| &block.transactions) {
             self.count_again(transaction.tx_hash());

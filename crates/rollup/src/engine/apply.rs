@@ -68,6 +68,9 @@ pub struct Reorg {
     pub lost: Vec<Lost>,
     /// Transactions that kept their place, executed again.
     pub survived: usize,
+    /// Lane blocks that wait until it is known what the new fork queued, by number, with the transactions
+    /// that had an effect in them: nothing is said of these yet.
+    pub undecided: Vec<(Height, BTreeSet<B256>)>,
 }
 
 /// What the derived chain changed.
@@ -178,7 +181,7 @@ impl Engine {
         }
         let mut derivation = Derivation {
             lanes: Vec::new(),
-            reorg: (!old.is_empty()).then(|| self.compare(&old, advance.kept, again)),
+            reorg: (!old.is_empty()).then(|| self.compare(&old, advance.kept, again, redone)),
         };
         let mut matched = Some(0);
         for input in inputs {
@@ -317,8 +320,8 @@ impl Engine {
     }
 
     /// What became of lane blocks that were executed again: `old` is what they were, `fallen` what has
-    /// no effect now.
-    fn compare(&self, old: &[Held], kept: usize, fallen: Vec<Fallen>) -> Reorg {
+    /// no effect now, and the first `redone` of them are derived so far.
+    fn compare(&self, old: &[Held], kept: usize, fallen: Vec<Fallen>, redone: usize) -> Reorg {
         let block = |held: &Held| (held.row.l2_number > 0).then(|| held.head.clone());
         let mut removed: Vec<_> = old.iter().filter_map(block).collect();
         let mut added: Vec<_> = self.held.range(kept..).filter_map(block).collect();
@@ -339,8 +342,14 @@ impl Engine {
             .into_iter()
             .map(|fell| (fell.hash, fell.reason))
             .collect();
+        let undecided = old[redone..].iter().map(|held| {
+            let blocks: Vec<_> = block(held).into_iter().collect();
+            (held.row.height, hashes(&blocks))
+        });
+        let undecided: Vec<_> = undecided.collect();
         let mut lost = Vec::new();
-        for block in &removed {
+        let decided: Vec<_> = old[..redone].iter().filter_map(block).skip(same).collect();
+        for block in &decided {
             for (transaction, sender) in block.transactions.iter().zip(&block.senders) {
                 let hash = transaction.tx_hash();
                 if now.contains(hash) {
@@ -361,6 +370,7 @@ impl Engine {
             removed,
             added,
             lost,
+            undecided,
         }
     }
 

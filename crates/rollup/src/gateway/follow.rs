@@ -61,6 +61,11 @@ impl Gateway {
             self.book.archive(&archived)?;
             let lane = self.lanes.get_mut(&namespace).expect("from the map");
             let moved = applied.left.is_some() || applied.derivation.reorg.is_some();
+            let undecided = applied.derivation.reorg.iter();
+            for (height, hashes) in undecided.flat_map(|reorg| reorg.undecided.clone()) {
+                let known = lane.undecided.entry(height.get()).or_default();
+                known.extend(hashes);
+            }
             let fallen = lane.fallen(&applied.derivation);
             let lost = applied.derivation.reorg.map(|reorg| reorg.lost);
             let lost = lost.into_iter().flatten().map(|lost| lost.included);
