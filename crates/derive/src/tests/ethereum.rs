@@ -131,3 +131,28 @@ fn bytes_that_are_no_transaction_carry_none() {
     assert_eq!(Ethereum.references(&longer), NONE);
     assert_eq!(NoReferences.references(&good), NONE);
 }
+
+#[test]
+fn a_reference_in_a_malformed_access_list_is_none() {
+    let good = raw(TxEip2930 {
+        access_list: list(&[(REFERENCE_ADDRESS, &[7])]),
+        ..TxEip2930::default()
+    });
+    assert_eq!(Ethereum.references(&good).len(), 1);
+    let address = good
+        .windows(20)
+        .position(|window| window == REFERENCE_ADDRESS.as_slice())
+        .expect("it is in there");
+    // After the address come the list of keys and the key, each with its length before it.
+    for at in [address - 1, address + 20, address + 21] {
+        let mut bad = good.to_vec();
+        bad[at] -= 1;
+        assert!(Ethereum.references(&bad.into()).is_empty(), "byte {at}");
+    }
+    for end in address..good.len() {
+        let cut = Bytes::copy_from_slice(&good[..end]);
+        assert!(Ethereum.references(&cut).is_empty(), "cut at {end}");
+    }
+    // An entry without a key is well formed, and names nothing.
+    assert!(read(list(&[(REFERENCE_ADDRESS, &[])])).is_empty());
+}

@@ -124,3 +124,29 @@ fn pruning_keeps_what_a_reference_or_an_idle_namespace_may_need() {
         "never a guess"
     );
 }
+
+#[test]
+fn a_reference_to_a_pruned_block_is_a_no_op() {
+    let name = |number: u64| format!("n{number}");
+    let top = 2 * REF_MAX + 10;
+    let mut fork = Fork::new(block(&name(0), 0, "nothing"));
+    for number in 1..=top {
+        fork.insert(block(&name(number), number, &name(number - 1)))
+            .expect("linked");
+    }
+    fork.set_tip(hash(&name(top))).expect("held");
+    let end = at(&name(top), top);
+    fork.prune(&Cursor::new(end));
+    assert_eq!(fork.header(&hash(&name(3))), None, "pruned");
+    let body = cortado_types::LaneBody {
+        transactions: vec![name(3).into_bytes().into()],
+    };
+    let params = Params { import_gas: 100 };
+    let derived = derive_lane(&Cursor::new(end), &lane(end), &body, &fork, &Names, &params);
+    let (_, input) = derived.expect("all that it needs is held");
+    assert_eq!(
+        input.dropped[0].reason,
+        DropReason::NotAncestor(hash(&name(3)))
+    );
+    assert!(!input.yields_block());
+}
