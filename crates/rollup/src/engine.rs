@@ -66,9 +66,10 @@ pub struct Tips {
 
 impl Default for Tips {
     fn default() -> Self {
+        // Wallets offer a tip of 1 when nobody offered more before.
         Self {
-            conditional_wei: 1,
-            unconditional_wei: 2,
+            conditional_wei: 0,
+            unconditional_wei: 1,
         }
     }
 }

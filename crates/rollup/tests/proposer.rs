@@ -369,10 +369,6 @@ fn bad_transactions_are_refused_by_name() {
             "exceeds block gas limit",
         ),
         (
-            custom(&user(1), |tx| tx.max_priority_fee_per_gas = 0),
-            "transaction underpriced",
-        ),
-        (
             custom(&user(1), |tx| tx.max_fee_per_gas = 0),
             "max priority fee per gas higher",
         ),

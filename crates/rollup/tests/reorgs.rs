@@ -511,13 +511,13 @@ fn the_stronger_finality_has_its_price() {
         })
     };
     let now = town.time();
-    let refused = submit(&mut town.gateway, &referring(1, anchor.hash, 1), now);
-    let want = SubmitError::Underpriced { have: 1, want: 2 };
+    let refused = submit(&mut town.gateway, &referring(1, anchor.hash, 0), now);
+    let want = SubmitError::Underpriced { have: 0, want: 1 };
     assert_eq!(
-        refused.expect_err("final, for a tip of 1").to_string(),
+        refused.expect_err("final, for nothing").to_string(),
         want.to_string()
     );
-    for paid in [referring(1, anchor.hash, 2), referring(2, moved.hash, 1)] {
+    for paid in [referring(1, anchor.hash, 1), referring(2, moved.hash, 0)] {
         town.promised(&paid);
     }
 }
