@@ -15,18 +15,17 @@ use alloy_sol_types::SolEvent;
 use cortado_chain::{Checks, Draft, State, apply, build};
 use cortado_derive::{Entry, Params};
 use cortado_evm::ChainSpec;
-use cortado_preconf::{LaneEquivocation, TwoPromises};
 use cortado_rollup::{
     engine::{Engine, Included, RollupSpec, Tips},
-    gateway::{FeedCursor, Gateway, GatewayConfig, Output, Signer},
+    gateway::{Gateway, GatewayConfig, Output, Signer},
     journal::TailOf,
-    source::{Finalised, PreconfEvent, Promises, SealedLane, Submitted},
+    source::{Finalised, Promises, SealedLane, Submitted},
 };
 use cortado_types::{
     Address, B256, Block, Bytes, ChainId, FinalityCertificate, Genesis, Header, L1Config, L1Ref,
     LaneEntry, Namespace, NamespaceConfig, Operation, PointerMove, QuorumCertificate,
-    REFERENCE_ADDRESS, Seat, SeatBitmap, SeatIndex, SeatSet, SeatsRead, SignedLaneHeader,
-    SlotClock, Subject, SubjectKind, TimestampMs, View,
+    REFERENCE_ADDRESS, Seat, SeatBitmap, SeatIndex, SeatSet, SeatsRead, SlotClock, Subject,
+    SubjectKind, TimestampMs, View,
     block::L1Finality,
     bls::{self, SecretBls},
     ecdsa::SigningKey,
@@ -34,6 +33,11 @@ use cortado_types::{
     keccak256,
 };
 use std::{collections::BTreeMap, path::Path};
+
+#[path = "signed.rs"]
+mod signed;
+#[allow(unused_imports, reason = "every test file uses its own part of it")]
+pub use signed::Signed;
 
 /// Start of slot 0, ms.
 pub const GENESIS_MS: u64 = 1_700_000_000_000;
@@ -555,55 +559,4 @@ pub fn follow_l1(gateway: &mut Gateway, chain: &Chain, finalised: &Finalised, no
     }
     gateway.tick(now).expect("runs");
     gateway.commit().expect("commits");
-}
-
-/// Everything a proposer ever signed, over restarts and copies; two things that contradict each
-/// other would cost it its collateral.
-#[derive(Default)]
-pub struct Signed {
-    pub promises: Vec<Promises>,
-    pub lanes: Vec<SignedLaneHeader>,
-    pub dropped: Vec<B256>,
-}
-
-impl Signed {
-    /// Reads all that a gateway's feed still has, and checks it against all before.
-    pub fn read(&mut self, gateway: &Gateway) {
-        let mut cursor = FeedCursor::default();
-        for numbered in gateway
-            .feed(ROLLUP)
-            .expect("served")
-            .read(&mut cursor, usize::MAX)
-        {
-            match &numbered.event {
-                PreconfEvent::Transaction { promises, .. } => self.promise(**promises),
-                PreconfEvent::Sealed { lane } => self.lane(lane.clone()),
-                PreconfEvent::Dropped { hash, .. } => self.dropped.push(*hash),
-                PreconfEvent::Reset | PreconfEvent::Opened { .. } => {}
-            }
-        }
-    }
-
-    fn promise(&mut self, promises: Promises) {
-        for known in &self.promises {
-            for first in [known.inclusion, known.execution] {
-                for second in [promises.inclusion, promises.execution] {
-                    let evidence = TwoPromises { first, second };
-                    assert!(evidence.culprit().is_err(), "slashable: {evidence:?}");
-                }
-            }
-        }
-        self.promises.push(promises);
-    }
-
-    fn lane(&mut self, lane: SignedLaneHeader) {
-        for first in &self.lanes {
-            let evidence = LaneEquivocation {
-                first: first.clone(),
-                second: lane.clone(),
-            };
-            assert!(evidence.culprit().is_err(), "slashable: {evidence:?}");
-        }
-        self.lanes.push(lane);
-    }
 }

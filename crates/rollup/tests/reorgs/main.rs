@@ -1,0 +1,10 @@
+//! Rollup and proposer while L1 changes forks: what falls, what stands, what is placed again.
+
+#[path = "../support/chain.rs"]
+mod chain;
+mod random;
+mod stories;
+mod town;
+
+/// Who is paid in these stories.
+const TO: cortado_types::Address = cortado_types::Address::repeat_byte(9);
