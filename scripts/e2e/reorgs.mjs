@@ -1,6 +1,8 @@
 // L1 changes forks again and again under traffic on two rollups. In the end every node has the same chain, also one
 // that comes to it only then, and every transaction, deposit and log is accounted for.
 //
+// In every second reorg a proposer is killed, which then has transactions without a place only on its disk.
+//
 // `REORGS` is how many, `SEED` repeats the depths of a run, `VERBOSE=1` prints a line for every transaction.
 
 import assert from "node:assert/strict";
@@ -8,7 +10,7 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { allCaughtUp, noForks } from "./lib/agreement.mjs";
-import { Devnet, binary, kill, start } from "./lib/devnet.mjs";
+import { Devnet, binary, interrupt, start } from "./lib/devnet.mjs";
 import { Forks, all, block, ether, onL1 } from "./lib/forks.mjs";
 import { port } from "./lib/l1.mjs";
 import { random } from "./lib/random.mjs";
@@ -22,7 +24,7 @@ const DEPTH_MAX = 16;
 const SLOT_MS = 1_000;
 const WAIT_MS_MAX = 120_000;
 const BALANCE = 10_000n * ether;
-const FEE_MAX = 100_000_000_000n;
+const FEE_MAX = 200_000_000_000n;
 
 let devnet;
 let forks;
@@ -32,7 +34,7 @@ const chance = random(SEED);
 
 before(async () => {
   console.log(`${REORGS} reorgs, SEED=${SEED}`);
-  devnet = await Devnet.fresh("--l1-slot-ms", String(SLOT_MS));
+  devnet = await Devnet.fresh("--processes", "--l1-slot-ms", String(SLOT_MS));
   forks = new Forks(devnet, random(SEED + 1));
   watches = forks.rollups.map((rollup) => new Watch(rollup, forks.byHash));
 });
@@ -44,26 +46,47 @@ after(async () => {
 const counterOf = (rollup) =>
   forks.users.find((user) => user.rollup === rollup && user.kind === "counter").counter.toLowerCase();
 
+/** Has L1 change forks as soon as that many blocks are above the finalised one. */
+async function reorg(depth) {
+  const { newHead } = await until(`${depth} blocks above the finalised one`, WAIT_MS_MAX, async () => {
+    const l1 = devnet.json.l1.rpc;
+    const above = Number((await block(l1, "latest")).number) - Number((await block(l1, "finalized")).number);
+    // L1 may finalise more before it is asked; it refuses then.
+    return above > depth && (await rpc(l1, "devl1_reorg", depth));
+  });
+  reorgs.push({ depth, at: performance.now(), newHead, killed: "" });
+}
+
+/** kill -9 of a proposer some time after a reorg: before it sees it, while it places again what fell, or after. */
+async function killProposer(at) {
+  const parts = devnet.parts("proposer");
+  const { name } = parts[at % parts.length];
+  await sleep(chance.within(0, 1_500));
+  await devnet.killPart(name);
+  await sleep(chance.within(0, 500));
+  devnet.restartPart(name);
+  reorgs.at(-1).killed = name;
+}
+
 test(`${REORGS} reorgs of L1 of depth 1 to ${DEPTH_MAX} under traffic, and everything settles`, async () => {
-  const l1 = devnet.json.l1.rpc;
   for (const watch of watches) await watch.start(counterOf(watch.rollup));
   await forks.start();
-  // Something to compare with.
-  forks.calm = performance.now();
-  await sleep(5 * SLOT_MS);
-  for (let at = 0; at < REORGS; at++) {
-    const depth = chance.within(1, DEPTH_MAX);
-    await until(`${depth} blocks above the finalised one`, WAIT_MS_MAX, async () =>
-      Number((await block(l1, "latest")).number) - Number((await block(l1, "finalized")).number) > depth);
-    const { newHead } = await rpc(l1, "devl1_reorg", depth);
-    reorgs.push({ depth, at: performance.now(), newHead });
-    await sleep(chance.within(1_000, 4_000));
+  try {
+    // Something to compare with.
+    forks.calm = performance.now();
+    await sleep(5 * SLOT_MS);
+    for (let at = 0; at < REORGS; at++) {
+      await reorg(chance.within(1, DEPTH_MAX));
+      if (at % 2 === 1) await killProposer(at >> 1);
+      await sleep(chance.within(1_000, 4_000));
+    }
+    await sleep(2 * SLOT_MS);
+  } finally {
+    await forks.stop();
+    reorgs.end = performance.now();
+    await forks.settles(WAIT_MS_MAX);
+    for (const watch of watches) await watch.stop();
   }
-  await sleep(2 * SLOT_MS);
-  await forks.stop();
-  reorgs.end = performance.now();
-  await forks.settles(WAIT_MS_MAX);
-  for (const watch of watches) await watch.stop();
   assert.equal(forks.troubles, undefined);
 });
 
@@ -73,14 +96,14 @@ test("how long users waited", () => {
     [`latest ${rollup.namespace}, ms`, Watch.gap(heads.map(({ at }) => at), begin, end)],
     [`promise ${rollup.namespace}, ms`, Watch.gap(rollup.answered, begin, end)],
   ]));
-  const rows = reorgs.map(({ depth, at }, i) => ({
-    reorg: i + 1, depth, ...row([at - SLOT_MS / 2, Math.min(at + 5 * SLOT_MS, reorgs[i + 1]?.at ?? reorgs.end)]),
+  const rows = reorgs.map(({ depth, at, killed }, i) => ({
+    reorg: i + 1, depth, killed, ...row([at - SLOT_MS / 2, Math.min(at + 5 * SLOT_MS, reorgs[i + 1]?.at ?? reorgs.end)]),
   }));
   console.log("longest time without a new latest block, and without a promise, after each reorg:");
-  console.table([{ reorg: "none", depth: 0, ...row([forks.calm, from]) }, ...rows]);
+  console.table([{ reorg: "none", depth: 0, killed: "", ...row([forks.calm, from]) }, ...rows]);
   for (const name of Object.keys(row([0, 0]))) {
-    const sorted = rows.map((row) => row[name]).sort((a, b) => a - b);
-    console.log(`${name}: median ${sorted[sorted.length >> 1]}, longest ${sorted.at(-1)}`);
+    const sorted = rows.filter(({ killed }) => !killed).map((row) => row[name]).sort((a, b) => a - b);
+    console.log(`${name}, without kills: median ${sorted[sorted.length >> 1]}, longest ${sorted.at(-1)}`);
   }
 });
 
@@ -238,10 +261,7 @@ async function second(t, { namespace }) {
     .replace(/^listen = .*$/m, `listen = "127.0.0.1:${at}"`);
   writeFileSync(join(dir, "rollup.toml"), config);
   const child = start([binary, "rollup", "--config", join(dir, "rollup.toml")], join(dir, "log"));
-  t.after(async () => {
-    kill(child.pid, "SIGINT");
-    await child.ended;
-  });
+  t.after(() => interrupt(child, `the second node of ${namespace}`));
   return `http://127.0.0.1:${at}`;
 }
 

@@ -20,12 +20,16 @@ mod follow;
 mod place;
 mod queue;
 mod record;
+mod resume;
 mod state;
 
 pub use again::AGAIN_PER_TICK_MAX;
 pub use book::{Book, BookError, PROMISES_KEPT_MAX};
 pub use feed::{Feed, FeedCursor};
-pub use queue::{QUEUED_BYTES_MAX, QUEUED_MAX, QUEUED_MS_MAX, QUEUED_PER_SENDER_MAX};
+pub use queue::{
+    QUEUED_BYTES_MAX, QUEUED_MAX, QUEUED_MS_MAX, QUEUED_PER_SENDER_MAX, QueueError,
+    REPLACEMENT_BUMP_PERCENT,
+};
 pub use record::{Journaled, JournaledLane, Record, ReplayError, replay};
 pub use state::{BACKOFF_SLOTS_MAX, Decision, PROMISE_END_FRACTION, Place, Policy, Sequencer};
 

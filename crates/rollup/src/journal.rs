@@ -20,7 +20,7 @@ use thiserror::Error;
 /// First bytes of a segment.
 const MAGIC: &[u8; 8] = b"CORTADOJ";
 /// Format this version writes; a newer one is refused by name.
-pub const FORMAT_VERSION: u32 = 1;
+pub const FORMAT_VERSION: u32 = 2;
 /// First bytes of a frame; a scan for frames behind a damaged one looks for it.
 const MARKER: &[u8; 4] = b"\xc0\x47\xad\x0f";
 /// Magic and version.

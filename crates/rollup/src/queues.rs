@@ -105,7 +105,8 @@ async fn find<Q: QueueSource>(
                 return;
             }
             Err(SourceError(error)) => {
-                if pause == PAUSE_MAX {
+                // Once: it is asked again until somebody knows, or nobody needs to.
+                if pause < PAUSE_MAX && pause * 2 >= PAUSE_MAX {
                     tracing::warn!(%error, %block, "it is not known what an L1 block queued, asking again");
                 }
                 tokio::time::sleep(pause).await;

@@ -69,6 +69,18 @@ export function start(command, log) {
   return child;
 }
 
+/** SIGINT to a process started here: fails, and kills it, unless it ends with 0 within 20 s. */
+export async function interrupt(child, name) {
+  kill(child.pid, "SIGINT");
+  const ended = await Promise.race([child.ended, sleep(STOP_MS_MAX).then(() => null)]);
+  if (!ended) {
+    kill(child.pid, "SIGKILL");
+    await child.ended;
+    throw new Error(`${name} did not stop within ${STOP_MS_MAX} ms of SIGINT`);
+  }
+  if (ended.code !== 0) throw new Error(`${name} ended with ${ended.code ?? ended.signal}`);
+}
+
 export class Devnet {
   /** Starts a devnet on a fresh directory and waits until it is up. */
   static async fresh(...flags) {
@@ -129,14 +141,11 @@ export class Devnet {
   /** SIGINT, as Ctrl-C: has to end with 0 within 20 s. */
   async interrupt() {
     const begin = performance.now();
-    kill(this.child.pid, "SIGINT");
-    const ended = await Promise.race([this.child.ended, sleep(STOP_MS_MAX).then(() => null)]);
-    if (!ended) {
+    try {
+      await interrupt(this.child, "devnet");
+    } catch (error) {
       await this.kill();
-      throw new Error(`devnet did not stop within ${STOP_MS_MAX} ms of SIGINT:\n${this.tail()}`);
-    }
-    if (ended.code !== 0) {
-      throw new Error(`devnet ended with ${ended.code ?? ended.signal}:\n${this.tail()}`);
+      throw new Error(`${error.message}:\n${this.tail()}`);
     }
     console.log(`devnet stopped after ${Math.round(performance.now() - begin)} ms`);
   }

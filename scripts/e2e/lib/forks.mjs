@@ -1,6 +1,6 @@
 // Users of a rollup while L1 changes forks: what each sent, where it stood, what became of it.
 
-import { encodeFunctionData, getContractAddress, parseAbi } from "viem";
+import { encodeFunctionData, getContractAddress, keccak256, parseAbi } from "viem";
 import { generatePrivateKey, privateKeyToAccount } from "viem/accounts";
 import { bytecode, signatures } from "./counter.mjs";
 import { post, rpc, RpcError } from "./rpc.mjs";
@@ -13,6 +13,13 @@ const DEPOSIT_PAUSE_MS = 800;
 const STATUS_PAUSE_MS = 700;
 const MAX_FEE = 100_000_000_000n;
 const BATCH = 100;
+// How long a rollup may take nothing: what is beyond that is not a reorg's doing.
+const TAKEN_MS_MAX = 60_000;
+// What a node says that cannot take anything at the moment, and one that does not know what its proposer did.
+const NOT_NOW = /catching up|pool is full/i;
+const CUT_OFF = /proposer at|proposer is stopping/i;
+// How long a transaction may be pending without a promise, between two places.
+const PROMISED_MS_MAX = 5_000;
 // L1 blocks that a user remembers to refer to.
 const RECENT = 12;
 const abi = parseAbi(signatures);
@@ -53,8 +60,7 @@ class User {
     this.refused = [];
   }
 
-  /** Sends until it is acknowledged or refused; its transaction if it was taken. */
-  async send(nonce, reference, more) {
+  async sign(nonce, reference, more) {
     const raw = await this.account.signTransaction({
       type: "eip1559",
       chainId: this.rollup.namespace,
@@ -64,21 +70,47 @@ class User {
       accessList: reference ? [{ address: REFERENCE, storageKeys: [reference.hash] }] : [],
       ...more,
     });
+    return { raw, hash: keccak256(raw), user: this, nonce, reference, value: more.value ?? 0n, blocks: [], lost: new Map() };
+  }
+
+  /** Offers a transaction once; it counts as sent if it is taken. A refusal fails. */
+  async offer(tx) {
+    await rpc(this.rollup.rpc, "eth_sendRawTransaction", tx.raw);
+    return this.took(tx);
+  }
+
+  took(tx) {
+    this.sent.push(tx);
+    this.forks.byHash.set(tx.hash, tx);
+    return tx;
+  }
+
+  /** Offers the very same transaction until it is taken or refused for good. */
+  async send(...what) {
+    const tx = await this.sign(...what);
+    const begin = performance.now();
+    let unanswered = false;
     for (;;) {
       try {
-        const hash = await rpc(this.rollup.rpc, "eth_sendRawTransaction", raw);
-        const tx = { hash, user: this, nonce, reference, value: more.value ?? 0n, blocks: [], lost: new Map() };
-        this.sent.push(tx);
-        this.forks.byHash.set(hash, tx);
-        return tx;
+        return await this.offer(tx);
       } catch (error) {
-        if (!(error instanceof RpcError)) throw error;
-        // What the node does not say for good is asked again: the very same transaction.
-        if (!/catching up|pool is full|no lane block|not open/i.test(error.said)) throw error;
-        this.refused.push({ reference, said: error.said });
+        // Whoever had no answer does not know whether it was taken.
+        if (unanswered && error.said && (await this.isKnown(tx))) return this.took(tx);
+        unanswered ||= !error.said || CUT_OFF.test(error.said);
+        if (error.said && !NOT_NOW.test(error.said) && !CUT_OFF.test(error.said)) throw error;
+        this.refused.push({ reference: tx.reference, said: error.said ?? String(error) });
+        if (performance.now() - begin > TAKEN_MS_MAX) {
+          this.forks.trouble(new Error(`${this.rollup.namespace} takes nothing for ${TAKEN_MS_MAX} ms: ${error.said ?? error}`));
+          throw error;
+        }
         await sleep(PAUSE_MS);
       }
     }
+  }
+
+  async isKnown({ hash }) {
+    const { status } = await rpc(this.rollup.rpc, "cortado_status", hash);
+    return status !== "unknown";
   }
 
   /** The least that its place costs: more on an L1 block that may be final. */
@@ -107,14 +139,24 @@ class User {
     return getContractAddress({ from: this.account.address, nonce: 0n });
   }
 
-  /** Asks for the promise, and whether the transaction was pending before and after that. */
+  /**
+   * Asks for the promise, and whether the transaction was pending before and after that. Its node may not have heard
+   * yet that the proposer takes a place back to give another: then there is no promise for a moment.
+   */
   async askPromise(tx) {
     const url = this.rollup.rpc;
     const status = async () => (await rpc(url, "cortado_status", tx.hash)).status;
-    const before = await status();
-    const promise = await rpc(url, "cortado_getPromise", tx.hash);
-    const pending = before === "preconfirmed" && (await status()) === "preconfirmed";
-    this.forks.promises.push({ tx, promise, pending });
+    const begin = performance.now();
+    for (;;) {
+      const before = await status();
+      const promise = await rpc(url, "cortado_getPromise", tx.hash);
+      const pending = before === "preconfirmed" && (await status()) === "preconfirmed";
+      if (promise || !pending || performance.now() - begin > PROMISED_MS_MAX) {
+        this.forks.promises.push({ tx, promise, pending });
+        return;
+      }
+      await sleep(PAUSE_MS);
+    }
   }
 
   async run() {
@@ -134,15 +176,26 @@ class User {
     }
   }
 
-  /** Fills the places of transactions that refer to dropped blocks, so that those after them have their turn. */
+  /**
+   * Fills the places of transactions that refer to dropped blocks, so that those after them have their turn: lowest
+   * nonce first, and no further than the first that is not taken, which is offered again later. What waits behind a
+   * nonce is outbid.
+   */
   async fill() {
-    for (const tx of this.sent.filter((tx) => tx.status?.status === "fallen" && tx.reference && !tx.filled)) {
-      if (await onL1(this.forks.devnet, tx.reference)) continue;
-      const more = { to: this.rollup.sink, value: 1n, gas: 40_000n };
+    const fallen = this.sent.filter((tx) => tx.status?.status === "fallen" && tx.reference && !tx.filled);
+    for (const tx of fallen.sort((a, b) => a.nonce - b.nonce)) {
+      if (await onL1(this.forks.devnet, tx.reference)) {
+        // It may have been given up at a moment when its reference was not known yet; else it is known already.
+        await rpc(this.rollup.rpc, "eth_sendRawTransaction", tx.raw).catch(() => {});
+        continue;
+      }
+      const tip = 2n * BigInt(this.tip(this.rollup.l1Fin)) + 1n;
+      const more = { to: this.rollup.sink, value: 1n, gas: 40_000n, maxFeePerGas: 2n * MAX_FEE, maxPriorityFeePerGas: tip };
       try {
-        tx.filled = await this.send(tx.nonce, this.rollup.l1Fin, more);
+        tx.filled = await this.offer(await this.sign(tx.nonce, this.rollup.l1Fin, more));
       } catch (error) {
         this.refused.push({ reference: null, said: error.said ?? String(error) });
+        return;
       }
     }
   }

@@ -383,6 +383,7 @@ impl Engine {
         if pointer_moved {
             self.timeline.prune();
         }
+        self.forget_lost_forks();
         self.status.settled = self.timeline.settled().clone();
         self.status.l2_settled = self.settled.hash();
     }

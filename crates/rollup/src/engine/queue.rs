@@ -47,7 +47,17 @@ pub(super) fn load_fork(
     if fork.is_ancestor(&fin, &head) == Some(false) {
         fork.set_tip(fin.hash)?;
     }
+    asked.retain(|block, _| is_alive(&fork, &fin, block));
     Ok((fork, asked))
+}
+
+/// Whether an L1 block can still be on the rollup's fork. No fork changes what is below `L1fin` (R10), so
+/// nobody needs to know what blocks beside it queued; soon no L1 node can tell.
+fn is_alive(fork: &Fork, fin: &L1Ref, block: &B256) -> bool {
+    let header = fork.header(block);
+    header.is_some_and(|header| {
+        header.number > fin.number || fork.is_ancestor(&header.to_ref(), fin) == Some(true)
+    })
 }
 
 impl Engine {
@@ -55,6 +65,12 @@ impl Engine {
     /// has to find out and say it by [`Engine::tell_queue`].
     pub fn asked(&self) -> impl Iterator<Item = (&B256, &Bytes)> {
         self.asked.iter()
+    }
+
+    /// Asks no more of what is on forks that are gone.
+    pub(super) fn forget_lost_forks(&mut self) {
+        let (fork, fin) = (self.timeline.fork(), self.status.l1_fin);
+        self.asked.retain(|block, _| is_alive(fork, &fin, block));
     }
 
     /// Says what an L1 block queued, in order; it has been checked against the block. Gives what could

@@ -1,8 +1,8 @@
 //! Transactions that lost their place: their lane block died, or L1 changed forks under them. They are
 //! placed and promised anew (R21), a few at a time, so that nobody waits behind all of them.
 
-use super::{Effect, Gateway, GatewayError, Lane};
-use crate::engine::{Engine, Included, PushError};
+use super::{Effect, Gateway, GatewayError, Lane, Record, record::Waiting};
+use crate::engine::{Engine, EngineError, Included, PushError};
 use alloy_consensus::Transaction;
 use cortado_derive::{Ethereum, References};
 use cortado_evm::TxRejection;
@@ -30,6 +30,13 @@ impl Again {
         if self.hashes.insert(included.hash()) {
             self.waiting.push_front(included);
         }
+    }
+
+    /// Forgets those that have a place after all.
+    pub(super) fn forget(&mut self, placed: &BTreeSet<B256>) {
+        self.waiting
+            .retain(|included| !placed.contains(&included.hash()));
+        self.hashes.retain(|hash| !placed.contains(hash));
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -64,8 +71,25 @@ impl Lane {
         (offered < asked).then_some((offered, asked))
     }
 
-    /// Puts transactions on the list of what is placed again: early references first, since they stand
-    /// on any fork that is likely, then by nonce.
+    /// Writes down transactions of final lane blocks that lost their place: the journal may not have them
+    /// any more.
+    pub(super) fn write_down(&self, records: &mut Vec<u8>, transactions: &[Included]) {
+        for included in transactions {
+            let waiting = Waiting {
+                namespace: self.engine.namespace(),
+                raw: included.raw.clone(),
+            };
+            super::record(records, Record::Waiting(waiting));
+        }
+    }
+
+    /// What has no place and is not given up: behind a fork, or behind a nonce.
+    pub(super) fn waiting(&self) -> impl Iterator<Item = &Included> {
+        self.again.waiting.iter().chain(self.queue.iter())
+    }
+
+    /// Puts transactions that the journal has on the list of what is placed again: early references
+    /// first, since they stand on any fork that is likely, then by nonce.
     pub(super) fn put_again(&mut self, transactions: impl IntoIterator<Item = Included>) {
         for included in transactions {
             if self.again.hashes.insert(included.hash()) {
@@ -146,6 +170,11 @@ impl Gateway {
             };
             let lane = self.lanes.get_mut(&namespace).expect("as above");
             lane.known.remove(&hash);
+            let stands = lane.engine.store().transaction(&hash);
+            if stands.map_err(EngineError::from)?.is_some() {
+                // The fork on which it has its first place is back.
+                continue;
+            }
             match error {
                 PushError::NotOpen => {
                     lane.again.push_front(included);
@@ -153,7 +182,7 @@ impl Gateway {
                 }
                 // One before it is still to be placed.
                 PushError::Rejected(error @ TxRejection::NonceTooHigh { .. })
-                    if lane.queue.insert(included, now) =>
+                    if lane.queue.insert(included, now).is_ok() =>
                 {
                     let reason = format!("it lost its place, and waits for one before it: {error}");
                     self.effects.push(Effect::Dropped {
@@ -164,11 +193,7 @@ impl Gateway {
                 }
                 error => {
                     let reason = format!("it lost its place, and cannot have another: {error}");
-                    self.effects.push(Effect::Dropped {
-                        namespace,
-                        hash,
-                        reason,
-                    });
+                    self.give_up(namespace, hash, reason);
                 }
             }
         }
@@ -177,36 +202,28 @@ impl Gateway {
     }
 
     /// L1 changed forks. What is pending was promised on the other one: the open lane block is closed as
-    /// promised, and whatever has no effect any more, there or in final lane blocks (`lost`), is
+    /// promised, and whatever has no effect there any more, or waits since it had none in final ones, is
     /// promised anew in lane blocks that build on the new fork. The old promises are excused (R21):
     /// they name a context that is off the fork.
     pub(super) fn refork(
         &mut self,
         namespace: Namespace,
-        lost: Vec<Included>,
         now: TimestampMs,
     ) -> Result<(), GatewayError> {
         let lane = self
             .lanes
             .get_mut(&namespace)
             .expect("checked by the callers");
-        if lane.engine.discard_empty_lane() {
-            lane.live.pop_back();
-            lane.sequencer.discarded();
-        } else {
+        if !lane.withdraw_empty() {
             self.seal(namespace, false)?;
         }
         let lane = self.lanes.get_mut(&namespace).expect("as above");
         let fallen = lane.engine.pending_fallen();
-        let again = lost
-            .into_iter()
-            .chain(fallen.into_iter().map(|(included, _)| included));
-        let again: Vec<_> = again.collect();
+        lane.put_again(fallen.into_iter().map(|(included, _)| included));
         tracing::warn!(
-            %namespace, transactions = again.len(),
+            %namespace, transactions = lane.again.waiting.len(),
             "L1 changed forks: what lost its place is placed again"
         );
-        lane.put_again(again);
         self.place_again(namespace, now)?;
         Ok(())
     }

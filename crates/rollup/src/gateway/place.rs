@@ -2,20 +2,24 @@
 
 use super::{
     Decision, Effect, Gateway, GatewayConfig, GatewayError, LIVE_BYTES_MAX, LIVE_TRANSACTIONS_MAX,
-    Live, Place, Record, Ticket, holder,
-    record::{Opened, Pushed, Sealed},
+    Lane, Live, Place, QUEUED_MS_MAX, QueueError, Record, Ticket, holder,
+    record::{Dropped, Opened, Pushed, Sealed, Waiting},
 };
 use crate::{
     engine::{Included, PushError, outcome_of},
     source::Submitted,
 };
+use cortado_derive::{Ethereum, References};
 use cortado_ethrpc::SubmitError;
 use cortado_evm::TxRejection;
 use cortado_preconf::{Coverage, Outcome, Position, Promise, Terms};
 use cortado_types::{
-    Address, B256, LaneHeader, Namespace, TimestampMs,
+    Address, B256, L1Ref, LaneHeader, Namespace, TimestampMs,
     limits::{GRACE_MS, PROTOCOL_VERSION},
 };
+
+/// Places looked for: behind a lane block that is too old, one that is full, and a slot that is.
+const PLACES_TRIED_MAX: usize = 4;
 
 /// RLP length of a transaction's own length, at most.
 const LENGTH_BYTES: u64 = 4;
@@ -76,10 +80,20 @@ impl Gateway {
             Ok(()) => {}
             Err(PushError::Rejected(TxRejection::NonceTooHigh { expected, .. })) => {
                 let lane = self.lanes.get_mut(&namespace).expect("looked up above");
-                let answer = if lane.queue.insert(included, now) {
-                    Ok(Submitted::Queued { hash, expected })
-                } else {
-                    Err(SubmitError::PoolFull)
+                let raw = included.raw.clone();
+                let answer = match lane.queue.insert(included, now) {
+                    Ok(replaced) => {
+                        if let Some(replaced) = replaced {
+                            let reason =
+                                format!("replaced by {hash}, which offers more for its nonce");
+                            self.give_up(namespace, replaced.hash(), reason);
+                        }
+                        let waiting = Waiting { namespace, raw };
+                        super::record(&mut self.records, Record::Waiting(waiting));
+                        Ok(Submitted::Queued { hash, expected })
+                    }
+                    Err(QueueError::Taken) => Err(SubmitError::ReplacementUnderpriced),
+                    Err(QueueError::NoRoom) => Err(SubmitError::PoolFull),
                 };
                 self.effects.push(Effect::Answer(ticket, answer));
                 return Ok(());
@@ -108,16 +122,33 @@ impl Gateway {
                 return Ok(());
             };
             let hash = included.hash();
-            if let Err(error) = self.place(namespace, included, None, now)? {
-                let reason = error.to_string();
-                self.effects.push(Effect::Dropped {
-                    namespace,
-                    hash,
-                    reason,
-                });
-                return Ok(());
+            match self.place(namespace, included.clone(), None, now)? {
+                Ok(()) => {}
+                Err(PushError::NotOpen) => {
+                    let lane = self.lanes.get_mut(&namespace).expect("as above");
+                    lane.put_again([included]);
+                    return Ok(());
+                }
+                Err(error) => {
+                    self.give_up(namespace, hash, error.to_string());
+                    return Ok(());
+                }
             }
         }
+    }
+
+    /// Says that a transaction that waited gets no place.
+    pub(super) fn give_up(&mut self, namespace: Namespace, hash: B256, reason: String) {
+        let dropped = Dropped {
+            namespace,
+            transaction: hash,
+        };
+        super::record(&mut self.records, Record::Dropped(dropped));
+        self.effects.push(Effect::Dropped {
+            namespace,
+            hash,
+            reason,
+        });
     }
 
     fn refuse(&mut self, ticket: Ticket, error: SubmitError) {
@@ -132,8 +163,9 @@ impl Gateway {
         ticket: Option<Ticket>,
         now: TimestampMs,
     ) -> Result<Result<(), PushError>, GatewayError> {
-        // A full lane block is closed, then a full slot; an empty one takes any transaction.
-        for _ in 0..3 {
+        // A lane block that is full or on too old an L1 block is closed, then a full slot; an empty one
+        // takes any transaction.
+        for _ in 0..PLACES_TRIED_MAX {
             self.advance(namespace, now, true)?;
             let lane = self
                 .lanes
@@ -159,6 +191,11 @@ impl Gateway {
                     PushError::Full { .. }
                     | PushError::Rejected(TxRejection::BlockGasExhausted { .. }),
                 ) if count > 0 => self.seal(namespace, false)?,
+                Err(PushError::Reference(_)) if lane.newer_context_serves(&included) => {
+                    if !lane.withdraw_empty() {
+                        self.seal(namespace, false)?;
+                    }
+                }
                 Err(error) => return Ok(Err(error)),
             }
         }
@@ -209,11 +246,15 @@ impl Gateway {
     pub fn tick(&mut self, now: TimestampMs) -> Result<TimestampMs, GatewayError> {
         let mut next = now.plus(self.config.clock.slot_ms);
         for namespace in self.lanes.keys().copied().collect::<Vec<_>>() {
-            if let Some(lane) = self.lanes.get_mut(&namespace) {
-                lane.queue.expire(now);
-                if lane.restored.is_some() {
-                    continue;
-                }
+            let lane = self.lanes.get_mut(&namespace).expect("from the map");
+            let (expired, is_behind) = (lane.queue.expire(now), lane.restored.is_some());
+            for expired in expired {
+                let minutes = QUEUED_MS_MAX / 60_000;
+                let reason = format!("none with the nonce before it came for {minutes} minutes");
+                self.give_up(namespace, expired.hash(), reason);
+            }
+            if is_behind {
+                continue;
             }
             next = next.min(self.advance(namespace, now, false)?);
             if self.place_again(namespace, now)? {
@@ -264,9 +305,7 @@ impl Gateway {
             .lanes
             .get_mut(&namespace)
             .expect("checked by the callers");
-        if lane.engine.discard_empty_lane() {
-            lane.live.pop_back();
-        }
+        lane.withdraw_empty();
         let header = LaneHeader {
             version: PROTOCOL_VERSION,
             chain_id: self.config.chain_id,
@@ -327,6 +366,36 @@ impl Gateway {
         );
         self.effects.push(Effect::Sealed(header));
         Ok(())
+    }
+}
+
+impl Lane {
+    /// Takes the open lane block back if it is empty: nothing was said of it. Its place is free then.
+    pub(super) fn withdraw_empty(&mut self) -> bool {
+        let was_empty = self.engine.discard_empty_lane();
+        if was_empty {
+            self.live.pop_back();
+            self.sequencer.discarded();
+        }
+        was_empty
+    }
+
+    /// Whether a lane block that is opened now would build on an L1 block to which the transaction can
+    /// refer, as the open one does not: L1 went on since it was opened. True at most once for each move
+    /// of the pointer, so nobody can have lane blocks closed at will.
+    fn newer_context_serves(&self, included: &Included) -> bool {
+        let Some(open) = self.engine.pending().next_back() else {
+            return false;
+        };
+        let newest = self.engine.context();
+        let serves = |hash: B256| {
+            let number = self.engine.l1_number(&hash)?;
+            let on_fork = self.engine.is_on_fork(&L1Ref { number, hash });
+            Some(on_fork && number <= newest.number)
+        };
+        let mut references = Ethereum.references(&included.raw).into_iter();
+        newest.number > open.header.context.number
+            && references.all(|hash| serves(hash) == Some(true))
     }
 }
 

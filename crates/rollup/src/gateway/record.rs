@@ -2,8 +2,8 @@
 
 use alloy_rlp::{BufMut, Decodable, Encodable, RlpDecodable, RlpEncodable};
 use cortado_preconf::Outcome;
-use cortado_types::{B256, Bytes, LaneHeader, Namespace, Slot};
-use std::collections::BTreeMap;
+use cortado_types::{B256, Bytes, LaneHeader, Namespace, Slot, keccak256};
+use std::collections::{BTreeMap, BTreeSet};
 use thiserror::Error;
 
 /// A lane block was opened: what is fixed of its header, and the L2 block it executes on.
@@ -33,8 +33,7 @@ pub struct Sealed {
     pub header: LaneHeader,
 }
 
-/// Everything pending is void; what is still wanted of it follows anew. Also how a checkpoint
-/// begins.
+/// Everything pending is void, and its transactions wait for other places. Also how a checkpoint begins.
 #[derive(Clone, Debug, PartialEq, Eq, RlpEncodable, RlpDecodable)]
 pub struct Voided {
     /// Of which rollup.
@@ -43,6 +42,24 @@ pub struct Voided {
     pub floor: Slot,
     /// First slot in which nothing was ever opened.
     pub unsigned: Slot,
+}
+
+/// An acknowledged transaction has no place: it lost the one it had, or one before it is still to come.
+#[derive(Clone, Debug, PartialEq, Eq, RlpEncodable, RlpDecodable)]
+pub struct Waiting {
+    /// Of which rollup.
+    pub namespace: Namespace,
+    /// The transaction.
+    pub raw: Bytes,
+}
+
+/// A transaction that waited gets no place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, RlpEncodable, RlpDecodable)]
+pub struct Dropped {
+    /// Of which rollup.
+    pub namespace: Namespace,
+    /// Hash of the transaction.
+    pub transaction: B256,
 }
 
 /// One entry of the proposer's journal.
@@ -56,12 +73,18 @@ pub enum Record {
     Sealed(Sealed),
     /// See [`Voided`].
     Voided(Voided),
+    /// See [`Waiting`].
+    Waiting(Waiting),
+    /// See [`Dropped`].
+    Dropped(Dropped),
 }
 
 const KIND_OPENED: u8 = 1;
 const KIND_PUSHED: u8 = 2;
 const KIND_SEALED: u8 = 3;
 const KIND_VOIDED: u8 = 4;
+const KIND_WAITING: u8 = 5;
+const KIND_DROPPED: u8 = 6;
 
 impl Encodable for Record {
     fn encode(&self, out: &mut dyn BufMut) {
@@ -70,6 +93,8 @@ impl Encodable for Record {
             Self::Pushed(body) => (KIND_PUSHED, body),
             Self::Sealed(body) => (KIND_SEALED, body),
             Self::Voided(body) => (KIND_VOIDED, body),
+            Self::Waiting(body) => (KIND_WAITING, body),
+            Self::Dropped(body) => (KIND_DROPPED, body),
         };
         alloy_rlp::Header {
             list: true,
@@ -86,6 +111,8 @@ impl Encodable for Record {
             Self::Pushed(body) => body.length(),
             Self::Sealed(body) => body.length(),
             Self::Voided(body) => body.length(),
+            Self::Waiting(body) => body.length(),
+            Self::Dropped(body) => body.length(),
         };
         payload + alloy_rlp::length_of_length(payload)
     }
@@ -99,6 +126,8 @@ impl Decodable for Record {
             KIND_PUSHED => Self::Pushed(Pushed::decode(&mut payload)?),
             KIND_SEALED => Self::Sealed(Sealed::decode(&mut payload)?),
             KIND_VOIDED => Self::Voided(Voided::decode(&mut payload)?),
+            KIND_WAITING => Self::Waiting(Waiting::decode(&mut payload)?),
+            KIND_DROPPED => Self::Dropped(Dropped::decode(&mut payload)?),
             _ => return Err(alloy_rlp::Error::Custom("unknown kind of journal record")),
         };
         if payload.is_empty() {
@@ -154,6 +183,10 @@ pub struct Journaled {
     pub floor: Slot,
     /// First slot in which nothing was ever opened.
     pub unsigned: Slot,
+    /// Transactions without a place in `lanes`, by hash: some may be final.
+    pub waiting: BTreeMap<B256, Bytes>,
+    /// Transactions that were given up since their last place.
+    pub dropped: BTreeSet<B256>,
 }
 
 /// Puts records together again.
@@ -197,6 +230,12 @@ fn apply(all: &mut BTreeMap<Namespace, Journaled>, record: Record) -> Result<(),
             raw,
             outcome,
         }) => {
+            let journaled = all.get_mut(&namespace).ok_or(namespace)?;
+            if !journaled.waiting.is_empty() || !journaled.dropped.is_empty() {
+                let hash = keccak256(&raw);
+                journaled.waiting.remove(&hash);
+                journaled.dropped.remove(&hash);
+            }
             let lane = open_lane(all, namespace)?;
             lane.transactions.push((raw, outcome));
         }
@@ -211,9 +250,28 @@ fn apply(all: &mut BTreeMap<Namespace, Journaled>, record: Record) -> Result<(),
             unsigned,
         }) => {
             let journaled = all.entry(namespace).or_default();
-            journaled.lanes.clear();
+            let void = journaled.lanes.drain(..);
+            let transactions = void.flat_map(|lane| lane.transactions);
+            let transactions = transactions.map(|(raw, _)| (keccak256(&raw), raw));
+            let dropped = &journaled.dropped;
+            let wanted = transactions.filter(|(hash, _)| !dropped.contains(hash));
+            journaled.waiting.extend(wanted);
             journaled.floor = journaled.floor.max(floor);
             journaled.unsigned = journaled.unsigned.max(unsigned);
+        }
+        Record::Waiting(Waiting { namespace, raw }) => {
+            let journaled = all.entry(namespace).or_default();
+            let hash = keccak256(&raw);
+            journaled.dropped.remove(&hash);
+            journaled.waiting.insert(hash, raw);
+        }
+        Record::Dropped(Dropped {
+            namespace,
+            transaction,
+        }) => {
+            let journaled = all.entry(namespace).or_default();
+            journaled.waiting.remove(&transaction);
+            journaled.dropped.insert(transaction);
         }
     }
     Ok(())

@@ -2,6 +2,7 @@
 
 #[path = "../support/chain.rs"]
 mod chain;
+mod kills;
 mod random;
 mod stories;
 mod town;

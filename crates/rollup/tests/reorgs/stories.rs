@@ -2,11 +2,11 @@
 
 use crate::{
     TO,
-    chain::{self, Chain, ROLLUP, follow, referring, submit, transfer, user},
+    chain::{self, Chain, ROLLUP, at, custom, follow, promised, referring, submit, transfer, user},
     town::{Town, balance},
 };
 use cortado_ethrpc::SubmitError;
-use cortado_rollup::engine::Included;
+use cortado_rollup::engine::{Engine, Included};
 use cortado_types::{Address, B256};
 
 #[test]
@@ -259,6 +259,87 @@ fn a_node_that_does_not_know_what_l1_queued_waits_and_guesses_nothing() {
         later.apply(block).expect("applies");
     }
     assert_eq!(later.head().hash(), town.node.head().hash());
+}
+
+#[test]
+fn nobody_is_asked_what_lost_forks_queued_once_l1_finalised_another() {
+    let mut town = Town::new(Chain::with_inbox());
+    let deposit = [(Address::repeat_byte(0xaa), 50)];
+    let mut untold = town.chain.engine(&town.dir.path().join("untold"), ROLLUP);
+    town.fork(0, &deposit);
+    town.fork(1, &deposit);
+    let ours = town.chain.l1_tip().hash;
+    let finality = town.chain.finalise_l1(town.time());
+    for block in &town.blocks {
+        untold.apply(block).expect("applies");
+    }
+    assert_eq!(
+        untold.asked().count(),
+        2,
+        "either fork can still be the one"
+    );
+    untold.apply(&finality).expect("applies");
+    let asked = |engine: &Engine| engine.asked().map(|(block, _)| *block).collect::<Vec<_>>();
+    assert_eq!(asked(&untold), [ours]);
+    untold.persist().expect("persists");
+    drop(untold);
+    let untold = town.chain.engine(&town.dir.path().join("untold"), ROLLUP);
+    assert_eq!(asked(&untold), [ours], "nor after a restart");
+}
+
+#[test]
+fn a_reference_to_the_newest_l1_block_opens_a_lane_block_on_it() {
+    for speaks_of_it in [false, true] {
+        let mut town = Town::new(Chain::new());
+        town.move_pointer();
+        // A lane block is open on the L1 block of now, empty or not, when L1 goes on.
+        town.promised(&transfer(&user(0), 0, TO, 1));
+        if !speaks_of_it {
+            town.seal();
+            let refused = custom(&user(1), |tx| tx.gas_limit = 20_000);
+            submit(&mut town.gateway, &refused, at(0, town.now)).expect_err("too little gas");
+        }
+        let block = town.chain.move_pointer(town.time());
+        town.gateway
+            .apply(&block, at(0, town.now))
+            .expect("applies");
+        town.node.apply(&block).expect("applies");
+        town.blocks.push(block);
+        let newest = town.chain.l1_tip();
+        let late = referring(&user(2), 0, TO, newest.hash);
+        let promises = promised(&mut town.gateway, &late, at(0, town.now));
+        assert_eq!(promises.inclusion.promise.position.seq.get(), 1);
+        let context = |lane: cortado_rollup::engine::PendingLane<'_>| lane.header.context;
+        assert_eq!(
+            town.engine().pending().next_back().map(context),
+            Some(newest)
+        );
+        town.finalise();
+        town.finalise();
+        assert!(town.position(&late).is_some());
+        town.agree("after");
+    }
+}
+
+#[test]
+fn what_has_its_first_place_again_is_not_called_dropped() {
+    let mut town = Town::new(Chain::new());
+    town.move_pointer();
+    let branch = town.chain.l1_tip();
+    let plain = transfer(&user(0), 0, TO, 7);
+    town.promised(&plain);
+    town.finalise();
+    town.fork(1, &[]);
+    assert_eq!(
+        town.position(&plain),
+        None,
+        "it waits in another lane block"
+    );
+    let back = town.chain.back_to(branch, 2, town.time());
+    town.take(back);
+    assert_eq!(town.position(&plain), Some(1), "where it was");
+    assert!(!town.signed.dropped.contains(&plain.hash()));
+    town.agree("after");
 }
 
 #[test]
