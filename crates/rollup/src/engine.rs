@@ -304,6 +304,14 @@ impl Engine {
         self.timeline.fork().highest_common(block).is_some()
     }
 
+    /// Whether what builds on `block` can be executed: it is known, and so is what its fork queued up to
+    /// it, which matters only on the fork followed here.
+    pub fn can_execute_on(&self, block: &L1Ref) -> bool {
+        let (fork, scanned) = (self.timeline.fork(), &self.timeline.cursor().scanned);
+        let is_told = || fork.entries_between(scanned.number, block.number).is_ok();
+        self.knows(block) && (!self.is_on_fork(block) || is_told())
+    }
+
     /// The next block of the finality chain to apply.
     pub fn next_height(&self) -> Height {
         self.status.height.next().unwrap_or(self.status.height)

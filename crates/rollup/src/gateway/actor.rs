@@ -36,7 +36,7 @@ const BLOCKS_AHEAD_MAX: usize = 64;
 /// Lane blocks on their way to the sink; those that find no room are offered again later.
 const OFFERS_AHEAD_MAX: usize = 256;
 /// How long a restarted proposer waits until the chain it follows reaches the L1 blocks that its
-/// journal builds on, ms. They are in blocks that were final before; only an L1 reorg in between
+/// journal builds on, and somebody tells what they queued, ms. They are in blocks that were final before; only an L1 reorg in between
 /// takes them away for good.
 const RESUME_PATIENCE_MS: u64 = 30_000;
 /// A lane block that is not final is offered again after this long, ms: longer than finality
@@ -454,8 +454,7 @@ impl<Q: QueueSource> Actor<Q> {
                 .caught_up
                 .zip(next)
                 .is_some_and(|(head, next)| next > head)
-            && (self.gateway.knows_contexts()
-                || clock_now().since(self.started) > RESUME_PATIENCE_MS)
+            && (self.gateway.can_resume() || clock_now().since(self.started) > RESUME_PATIENCE_MS)
         {
             self.ready = true;
             self.gateway.resume(clock_now())?;

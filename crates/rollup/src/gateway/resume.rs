@@ -8,20 +8,16 @@ use cortado_types::{B256, Height, Namespace, TimestampMs, keccak256};
 use std::collections::BTreeSet;
 
 impl Gateway {
-    /// Whether the L1 contexts of all journaled lane blocks can be judged. Before that
-    /// [`Gateway::resume`] would take honest promises for broken ones. Contexts never decrease, so
-    /// the last lane block speaks for all.
-    pub fn knows_contexts(&self) -> bool {
+    /// Whether all journaled lane blocks that are not final can be executed. Before that [`Gateway::resume`] would take honest
+    /// promises for broken ones: what was told of L1 before a kill may have to be told again.
+    pub fn can_resume(&self) -> bool {
         self.lanes.values().all(|lane| {
-            // What it builds on must be derived, too.
-            if !lane.engine.is_ready() {
-                return false;
-            }
-            let last = lane
-                .restored
-                .as_ref()
-                .and_then(|restored| restored.lanes.last());
-            last.is_none_or(|last| lane.engine.knows(&last.header.context))
+            let journaled = lane.restored.iter().flat_map(|restored| &restored.lanes);
+            let tip = lane.engine.tip().height;
+            let pending = journaled.filter(|journaled| journaled.header.height > tip);
+            let mut contexts = pending.map(|journaled| &journaled.header.context);
+            // What they build on must be derived, too.
+            lane.engine.is_ready() && contexts.all(|context| lane.engine.can_execute_on(context))
         })
     }
 

@@ -325,14 +325,16 @@ impl Sequencer {
         self.tip = tip;
         self.open = None;
         self.slot_bytes = 0;
-        let skip = (1u64 << self.failures.min(BACKOFF_SLOTS_MAX.ilog2())) - 1;
+        let from = self.unsigned.max(self.slot_by_clock(now));
+        let mut skip = 0;
         // Several in one slot are one failure seen several times, as when blocks are caught up with.
         if now >= self.recut_at.plus(self.policy.clock.slot_ms) {
+            skip = (1u64 << self.failures.min(BACKOFF_SLOTS_MAX.ilog2())) - 1;
             self.failures = self.failures.saturating_add(1);
             self.recut_at = now;
         }
-        let from = self.unsigned.max(self.slot_by_clock(now));
-        self.floor = Slot::new(from.get().saturating_add(skip));
+        let floor = Slot::new(from.get().saturating_add(skip));
+        self.floor = self.floor.max(floor);
     }
 
     /// Moves to a finalised tip that somebody else made, or that was made before a restart.

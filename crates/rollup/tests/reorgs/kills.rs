@@ -237,6 +237,28 @@ fn a_better_offer_takes_the_turn_of_what_waits_for_a_nonce() {
     );
 }
 
+#[test]
+fn a_proposer_does_not_go_on_before_it_is_told_again_what_its_lane_blocks_import() {
+    let mut town = Town::new(Chain::with_inbox());
+    town.fork(0, &[(Address::repeat_byte(0xaa), 50)]);
+    let plain = transfer(&user(0), 0, TO, 7);
+    town.promised(&plain);
+    town.seal();
+    let lanes: Vec<_> = town.lanes.drain(..).map(|lane| lane.lane).collect();
+    town.killed();
+    assert!(!town.gateway.can_resume());
+    town.told();
+    assert!(town.gateway.can_resume());
+    town.resumed();
+    let offered = tick(&mut town.gateway, at(0, town.now));
+    let again: Vec<_> = offered.iter().map(|lane| lane.lane.clone()).collect();
+    assert_eq!(again, lanes, "the very same, and no other");
+    let block = town.chain.finalise(&offered, town.time());
+    town.take(block);
+    assert_eq!(town.position(&plain), Some(1));
+    town.agree("after");
+}
+
 /// A lane block is final whose L1 block the proposer knows nothing of, since it was killed.
 fn underived() -> (Town, Included, B256) {
     let mut town = Town::new(Chain::with_inbox());

@@ -147,6 +147,23 @@ fn repeated_failure_places_farther_ahead_up_to_a_limit() {
     assert_eq!(sequencer.floor(), Slot::new(900));
 }
 
+#[test]
+fn one_failure_seen_several_times_in_a_slot_is_backed_off_from_once() {
+    let mut sequencer = new();
+    for slot in 0..3 {
+        sequencer.recut(Tip::default(), at(slot, 0));
+    }
+    assert_eq!(
+        sequencer.floor(),
+        Slot::new(5),
+        "three failures: 3 slots ahead"
+    );
+    for ms in [100, 200, 300] {
+        sequencer.recut(Tip::default(), at(2, ms));
+        assert_eq!(sequencer.floor(), Slot::new(5));
+    }
+}
+
 proptest! {
     /// Whatever the times, the demand and the stalls: no place is used twice, a slot's places have
     /// no gaps, and times stay inside their slots.
