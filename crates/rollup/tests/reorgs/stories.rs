@@ -314,6 +314,12 @@ fn a_reference_to_the_newest_l1_block_opens_a_lane_block_on_it() {
             town.engine().pending().next_back().map(context),
             Some(newest)
         );
+        // Once: neither what refers to nothing nor what comes next has another opened.
+        let unknown = referring(&user(3), 0, TO, B256::repeat_byte(7));
+        submit(&mut town.gateway, &unknown, at(0, town.now)).expect_err("refused");
+        let next = referring(&user(3), 0, TO, newest.hash);
+        let promises = promised(&mut town.gateway, &next, at(0, town.now));
+        assert_eq!(promises.inclusion.promise.position.seq.get(), 1);
         town.finalise();
         town.finalise();
         assert!(town.position(&late).is_some());
