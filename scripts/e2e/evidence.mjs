@@ -34,12 +34,21 @@ async function story(t, l1) {
   const before = await Promise.all(Array.from({ length: 7 }, (_, i) => registry.stakesOf(i + 1)));
   const traffic = new Traffic(devnet.json, 1).start();
   const { term } = await status(first);
+  const { seats } = await get(`${first.api}/v1/seats/0`);
+  const [bad, ...more] = seats.filter(({ identity }) => !honest.includes(identity));
+  assert.ok(bad && more.length === 0, "one seat is not honest");
 
   const convicted = await until("a conviction on L1", 180_000, async () => {
     const events = await slasher.queryFilter("Convicted", 0);
     return events.length > 0 && events;
   }, 250);
   console.log(`convicted in L1 block ${convicted[0].blockNumber}`);
+  assert.equal(Number(convicted[0].args.key), bad.registry_index);
+  // Operators have their numbers in the order in which L1 took them, which need not be that of the attesters.
+  const slashed = await registry.queryFilter("Slashed", 0);
+  assert.equal(slashed.length, 1);
+  assert.equal(Number(slashed[0].args.index), bad.registry_index);
+  const culprit = Number(slashed[0].args.operator);
   const evidence = await get(`${first.api}/v1/evidence`);
   assert.equal(evidence.evidence.length, 1, "one offence, however often it was committed");
 
@@ -47,7 +56,7 @@ async function story(t, l1) {
   console.log(`its seat is gone in term ${next.term} at height ${next.height}`);
   const after = await Promise.all(before.map((_, i) => registry.stakesOf(i + 1)));
   after.forEach(({ bonded }, i) => {
-    assert.equal(bonded, i === 6 ? 0n : before[i].bonded, `stake of operator ${i + 1}`);
+    assert.equal(bonded, i + 1 === culprit ? 0n : before[i].bonded, `stake of operator ${i + 1}`);
   });
   // Once, however many nodes had seen it.
   assert.equal((await slasher.queryFilter("Convicted", 0)).length, 1);

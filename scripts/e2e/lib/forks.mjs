@@ -51,6 +51,9 @@ export async function onL1({ json }, { number, hash }) {
   return (await block(json.l1.rpc, number))?.hash === hash;
 }
 
+/** Whether it is not known what became of what was sent: no answer, or one of a node that had none itself. */
+const isUnanswered = ({ said }) => said === undefined || CUT_OFF.test(said);
+
 /** One account that sends on one rollup. What it does: see `Forks`. */
 class User {
   constructor(forks, rollup, kind, { private_key }) {
@@ -75,7 +78,12 @@ class User {
 
   /** Offers a transaction once; it counts as sent if it is taken. A refusal fails. */
   async offer(tx) {
-    await rpc(this.rollup.rpc, "eth_sendRawTransaction", tx.raw);
+    try {
+      await rpc(this.rollup.rpc, "eth_sendRawTransaction", tx.raw);
+    } catch (error) {
+      tx.unanswered ||= isUnanswered(error);
+      throw error;
+    }
     return this.took(tx);
   }
 
@@ -89,15 +97,13 @@ class User {
   async send(...what) {
     const tx = await this.sign(...what);
     const begin = performance.now();
-    let unanswered = false;
     for (;;) {
       try {
         return await this.offer(tx);
       } catch (error) {
-        // Whoever had no answer does not know whether it was taken.
-        if (unanswered && error.said && (await this.isKnown(tx))) return this.took(tx);
-        unanswered ||= !error.said || CUT_OFF.test(error.said);
-        if (error.said && !NOT_NOW.test(error.said) && !CUT_OFF.test(error.said)) throw error;
+        const notNow = isUnanswered(error) || NOT_NOW.test(error.said);
+        if (!notNow && (await this.wasTaken(tx))) return this.took(tx);
+        if (!notNow) throw error;
         this.refused.push({ reference: tx.reference, said: error.said ?? String(error) });
         if (performance.now() - begin > TAKEN_MS_MAX) {
           this.forks.trouble(new Error(`${this.rollup.namespace} takes nothing for ${TAKEN_MS_MAX} ms: ${error.said ?? error}`));
@@ -108,9 +114,14 @@ class User {
     }
   }
 
-  async isKnown({ hash }) {
-    const { status } = await rpc(this.rollup.rpc, "cortado_status", hash);
-    return status !== "unknown";
+  /**
+   * Whether a transaction that is refused now was taken before, when there was no answer. Its node may hear of it some
+   * time after its proposer took it.
+   */
+  async wasTaken({ hash, unanswered }) {
+    if (!unanswered) return false;
+    const isKnown = async () => (await rpc(this.rollup.rpc, "cortado_status", hash)).status !== "unknown";
+    return until(`${hash} to be known`, PROMISED_MS_MAX, isKnown, PAUSE_MS).catch(() => false);
   }
 
   /** The least that its place costs: more on an L1 block that may be final. */
@@ -191,11 +202,18 @@ class User {
       }
       const tip = 2n * BigInt(this.tip(this.rollup.l1Fin)) + 1n;
       const more = { to: this.rollup.sink, value: 1n, gas: 40_000n, maxFeePerGas: 2n * MAX_FEE, maxPriorityFeePerGas: tip };
+      // The very same again after no answer: it may have been taken.
+      tx.filler ??= await this.sign(tx.nonce, this.rollup.l1Fin, more);
       try {
-        tx.filled = await this.offer(await this.sign(tx.nonce, this.rollup.l1Fin, more));
+        tx.filled = await this.offer(tx.filler);
       } catch (error) {
         this.refused.push({ reference: null, said: error.said ?? String(error) });
-        return;
+        if (isUnanswered(error)) return;
+        if (!(await this.wasTaken(tx.filler))) {
+          tx.filler = undefined;
+          return;
+        }
+        tx.filled = this.took(tx.filler);
       }
     }
   }
