@@ -152,6 +152,19 @@ struct Live {
     offered: Option<TimestampMs>,
 }
 
+impl Live {
+    /// One that was just opened; its execution promises name `l2_parent`.
+    fn opened(header: LaneHeader, l2_parent: B256) -> Self {
+        Self {
+            header,
+            l2_parent,
+            outcomes: Vec::new(),
+            signed: None,
+            offered: None,
+        }
+    }
+}
+
 /// One namespace.
 #[derive(Debug)]
 struct Lane {

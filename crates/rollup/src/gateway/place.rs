@@ -328,13 +328,7 @@ impl Gateway {
             .l2_parent()
             .map(|parent| parent.hash())
             .unwrap_or_default();
-        lane.live.push_back(Live {
-            header: header.clone(),
-            l2_parent,
-            outcomes: Vec::new(),
-            signed: None,
-            offered: None,
-        });
+        lane.live.push_back(Live::opened(header.clone(), l2_parent));
         super::record(
             &mut self.records,
             Record::Opened(Opened {

@@ -29,11 +29,11 @@ impl Gateway {
     pub fn resume(&mut self, now: TimestampMs) -> Result<(), GatewayError> {
         for namespace in self.namespaces().collect::<Vec<_>>() {
             let lane = self.lanes.get_mut(&namespace).expect("from the map");
-            let Some(mut restored) = lane.restored.take() else {
+            let Some(mut from_journal) = lane.restored.take() else {
                 continue;
             };
             let (mut pending, mut done) = (Vec::new(), Vec::new());
-            for journaled in std::mem::take(&mut restored.lanes) {
+            for journaled in std::mem::take(&mut from_journal.lanes) {
                 let is_final = lane.is_final(&journaled)?;
                 if is_final { &mut done } else { &mut pending }.push(journaled);
             }
@@ -48,7 +48,7 @@ impl Gateway {
             }
             let placed = pending.iter().flat_map(|lane| &lane.transactions);
             let placed = placed.map(|(raw, _)| keccak256(raw)).collect();
-            let lost = lane.without_place(&restored, &done, &placed)?;
+            let lost = lane.without_place(&from_journal, &done, &placed)?;
             // Blocks that were applied before may have taken the first place from what has another.
             lane.again.forget(&placed);
             lane.put_again(lost);
@@ -83,17 +83,10 @@ impl Gateway {
     fn archive_final(&mut self, done: &[JournaledLane]) -> Result<(), GatewayError> {
         let mut archived = Vec::new();
         for journaled in done {
-            let live = Live {
-                header: journaled.header.clone(),
-                l2_parent: journaled.l2_parent,
-                outcomes: journaled
-                    .transactions
-                    .iter()
-                    .map(|(raw, outcome)| (keccak256(raw), *outcome))
-                    .collect(),
-                signed: None,
-                offered: None,
-            };
+            let transactions = journaled.transactions.iter();
+            let outcomes = transactions.map(|(raw, outcome)| (keccak256(raw), *outcome));
+            let mut live = Live::opened(journaled.header.clone(), journaled.l2_parent);
+            live.outcomes = outcomes.collect();
             for (index, (hash, _)) in (0..).zip(&live.outcomes) {
                 if self.book.get(hash)?.is_none() {
                     let promises = *super::place::promises(&self.config, &live, index);
@@ -142,13 +135,7 @@ impl Gateway {
         }
         // What was promised named the parent of then.
         let l2_parent = journaled.l2_parent;
-        lane.live.push_back(Live {
-            header: header.clone(),
-            l2_parent,
-            outcomes: Vec::new(),
-            signed: None,
-            offered: None,
-        });
+        lane.live.push_back(Live::opened(header.clone(), l2_parent));
         if !stands {
             tracing::error!(
                 %namespace, height = %header.height,
