@@ -49,7 +49,13 @@ enum Message<S: Scheme> {
     Engine {
         marshal: MarshalMailbox<S>,
         block: Block,
-        ack: Option<Exact>,
+        ack: Exact,
+    },
+    /// From the disk of a restarted engine.
+    Restore {
+        marshal: MarshalMailbox<S>,
+        block: Block,
+        done: oneshot::Sender<()>,
     },
     /// From peers, verified.
     Import {
@@ -94,14 +100,18 @@ impl<S: Scheme> Mailbox<S> {
         imported.await.ok()
     }
 
-    /// Takes over a block that a restarted engine has on disk and may have delivered before.
+    /// Takes over a block that a restarted engine has on disk and may have delivered before; the state
+    /// after it stands when this returns. There may be more of them than wait in the mailbox, and the
+    /// engine hands out others meanwhile, which must find room. `None` if the finalizer has ended.
     pub async fn restore(&self, marshal: &MarshalMailbox<S>, block: Block) -> Option<()> {
-        let restore = Message::Engine {
+        let (done, restored) = oneshot::channel();
+        let restore = Message::Restore {
             marshal: marshal.clone(),
             block,
-            ack: None,
+            done,
         };
-        self.0.send(restore).await.ok()
+        self.0.send(restore).await.ok()?;
+        restored.await.ok()
     }
 }
 
@@ -122,7 +132,7 @@ impl<S: Scheme> Reporter for Intake<S> {
         let message = Message::Engine {
             marshal: self.marshal.clone(),
             block: block.inner().clone(),
-            ack: Some(ack),
+            ack,
         };
         // An engine hands out at most MAX_PENDING_ACKS blocks at a time, and those of all that run
         // fit. A block that does not is dropped with its acknowledgement, which stops marshal: a
@@ -174,7 +184,7 @@ pub struct Finalizer<E: Runtime, S: Scheme> {
     receiver: mpsc::Receiver<Message<S>>,
 }
 
-/// Blocks that wait: what two engines hand out, and one from peers, with room.
+/// Blocks that wait: what two engines hand out, one from peers and one from disk, with room.
 const MAILBOX_SIZE: usize = 4 * MAX_PENDING_ACKS.get();
 
 impl<E: Runtime, S: Scheme> Finalizer<E, S> {
@@ -232,11 +242,16 @@ impl<E: Runtime, S: Scheme> Finalizer<E, S> {
                 block,
                 ack,
             } => {
-                self.advance(&marshal, block).await?;
-                self.marshal = Some(marshal);
-                if let Some(ack) = ack {
-                    ack.acknowledge();
-                }
+                self.advance(marshal, block).await?;
+                ack.acknowledge();
+            }
+            Message::Restore {
+                marshal,
+                block,
+                done,
+            } => {
+                self.advance(marshal, block).await?;
+                let _ = done.send(());
             }
             Message::Import {
                 block,
@@ -286,7 +301,7 @@ impl<E: Runtime, S: Scheme> Finalizer<E, S> {
     }
 
     /// Moves to `block`, through whatever lies between after a restart.
-    async fn advance(&mut self, marshal: &MarshalMailbox<S>, block: Block) -> Result<(), Fatal> {
+    async fn advance(&mut self, marshal: MarshalMailbox<S>, block: Block) -> Result<(), Fatal> {
         let target = block.inner().header.height;
         while let Some(next) = self.ledger.finalized().height().next() {
             // Marshal delivers at least once.
@@ -305,6 +320,7 @@ impl<E: Runtime, S: Scheme> Finalizer<E, S> {
             self.keep(&at, finalization.as_ref()).await;
             self.apply(at, finalization).await?;
         }
+        self.marshal = Some(marshal);
         Ok(())
     }
 

@@ -183,6 +183,29 @@ fn a_snapshot_carries_a_seat_over_blocks_that_were_pruned() {
 }
 
 #[test]
+fn a_node_that_loses_power_long_after_its_snapshot_takes_all_its_engine_has_and_goes_on() {
+    run(9, |context| async move {
+        let mut plan = plan(4, 1);
+        // A snapshot is further away than blocks fit into any mailbox.
+        plan.tuning.snapshot_interval = 1_024;
+        plan.tuning.idle = Duration::from_millis(50);
+        let mut world = running::<CheapScheme>(&context, plan, wan()).await;
+        for (i, at) in [(4, 220), (0, 280)] {
+            reach(world.node(i), at).await;
+            world.kill(i).await;
+            let again = world.start(i).await;
+            select! {
+                () = reach(&again, at + 20) => {},
+                () = context.sleep(Duration::from_secs(60)) => {
+                    panic!("node {i} stands at {}: {:?}", again.finalized().height(), again.failure());
+                },
+            }
+        }
+        check_agreement(&world).await;
+    });
+}
+
+#[test]
 fn what_excuses_a_seat_is_still_there_after_a_power_cut() {
     run(6, |context| async move {
         let mut world = running::<CheapScheme>(&context, plan(4, 0), wan()).await;
