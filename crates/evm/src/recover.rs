@@ -72,13 +72,17 @@ fn recover_at(index: usize, tx: &TxEnvelope) -> Result<Address, RecoverError> {
 
 /// The senders of many transactions, on all cores; fails at the first bad one.
 pub fn recover_signers(txs: &[TxEnvelope]) -> Result<Vec<Address>, RecoverError> {
+    let here = || {
+        let numbered = txs.iter().enumerate();
+        numbered.map(|(index, tx)| recover_at(index, tx)).collect()
+    };
+    if txs.len() < PARALLEL_MIN {
+        return here();
+    }
+    // Read from files of the system: not for free.
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    if txs.len() < PARALLEL_MIN || cores == 1 {
-        return txs
-            .iter()
-            .enumerate()
-            .map(|(index, tx)| recover_at(index, tx))
-            .collect();
+    if cores == 1 {
+        return here();
     }
     let share = txs.len().div_ceil(cores);
     let mut senders = vec![Ok(Address::ZERO); txs.len()];

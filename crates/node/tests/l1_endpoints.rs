@@ -391,6 +391,24 @@ async fn what_was_told_and_is_not_taken_is_shown() {
 }
 
 #[tokio::test]
+async fn block_that_the_chain_never_takes_since_it_is_not_later_than_its_parent_is_named() {
+    // As development nodes make them that mine by a timer: two blocks in one second.
+    let mut chain = anchor().extend(1, 1);
+    let time = chain.0[0].timestamp;
+    chain.0.last_mut().unwrap().timestamp = time;
+    let chain = chain.extend(2, 1);
+    let mut watch = Watch::start(&[&chain]).await;
+    watch.tells(&chain, 101).await;
+    let hash = chain.at(101).hash;
+    assert_eq!(
+        watch.waits("header 101").await,
+        format!(
+            "header 101 ({hash}) has time {time} s and its parent {time} s: the chain takes only what is later than its parent"
+        )
+    );
+}
+
+#[tokio::test]
 async fn safe_block_comes_from_an_endpoint_that_nobody_contradicts() {
     let (ours, theirs) = (anchor().extend(8, 1), anchor().extend(8, 2));
     let papers = [Paper::start(&ours).await, Paper::start(&ours).await];

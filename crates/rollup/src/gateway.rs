@@ -483,8 +483,12 @@ fn sign_all(signer: &dyn Signer, digests: &[B256]) -> Vec<Signature> {
     let sign = |digests: &[B256]| -> Vec<Signature> {
         digests.iter().map(|digest| signer.sign(*digest)).collect()
     };
+    if digests.len() < SIGNED_IN_PARALLEL_MIN {
+        return sign(digests);
+    }
+    // Read from files of the system: not for free.
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    if cores == 1 || digests.len() < SIGNED_IN_PARALLEL_MIN {
+    if cores == 1 {
         return sign(digests);
     }
     let (own, others) = digests.split_at(digests.len().div_ceil(cores));

@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 struct Header {
     number: u64,
     parent: B256,
+    /// Seconds.
+    timestamp: u64,
     turn: u64,
 }
 
@@ -25,11 +27,12 @@ pub(super) struct Told {
 
 impl Told {
     /// Notes that a header was told.
-    pub(super) fn insert(&mut self, block: L1Ref, parent: B256) {
+    pub(super) fn insert(&mut self, block: L1Ref, parent: B256, timestamp: u64) {
         let turn = self.next_turn;
         let header = Header {
             number: block.number,
             parent,
+            timestamp,
             turn,
         };
         if self.headers.contains_key(&block.hash) {
@@ -96,6 +99,18 @@ impl Known<'_> {
                 .is_some_and(|header| tracked(header.number))
     }
 
+    /// The times of a known block and its parent, seconds, if it is not the later of them: the chain
+    /// takes no such header (R9), nor anything above it.
+    pub(super) fn not_later(&self, block: L1Ref) -> Option<(u64, u64)> {
+        let told = self.told.headers.get(&block.hash)?;
+        let parent = self.told.headers.get(&told.parent);
+        let parent = match parent {
+            Some(parent) => parent.timestamp,
+            None => self.tree.get(&told.parent)?.timestamp,
+        };
+        (told.timestamp <= parent).then_some((told.timestamp, parent))
+    }
+
     /// Where the path from `block` down leaves what was told: a tracked block if everything up from
     /// there is known, else the block that is missing.
     pub(super) fn root(&self, block: L1Ref) -> L1Ref {
@@ -149,7 +164,8 @@ mod tests {
     }
 
     fn tell(told: &mut Told, number: u64, fork: u8, parent: u8) {
-        told.insert(block(number, fork), block(number - 1, parent).hash);
+        let parent = block(number - 1, parent).hash;
+        told.insert(block(number, fork), parent, number);
     }
 
     #[test]
@@ -183,6 +199,26 @@ mod tests {
         // It is told again, and with it the path is whole but for what that pushed out.
         tell(&mut told, 1, 0, 0);
         assert_eq!(known(&told), (false, block(2, 0)));
+    }
+
+    #[test]
+    fn block_that_is_not_later_than_its_parent_is_known_for_that() {
+        let mut told = Told::default();
+        told.insert(block(1, 0), block(0, 0).hash, 7);
+        told.insert(block(2, 0), block(1, 0).hash, 7);
+        told.insert(block(3, 0), block(2, 0).hash, 8);
+        told.insert(block(1, 1), block(0, 0).hash, 0);
+        let (tree, fin) = (tree(), block(0, 0));
+        let known = Known {
+            told: &told,
+            tree: &tree,
+            fin,
+        };
+        assert_eq!(known.not_later(block(1, 0)), None);
+        assert_eq!(known.not_later(block(2, 0)), Some((7, 7)));
+        assert_eq!(known.not_later(block(3, 0)), None);
+        let (genesis, own) = (0, 0);
+        assert_eq!(known.not_later(block(1, 1)), Some((own, genesis)));
     }
 
     #[test]

@@ -28,6 +28,8 @@ pub(super) struct Waits {
     /// Told up to the first of them, of the second.
     pub(super) catching_up: Option<(u64, u64)>,
     pub(super) held_back: Option<String>,
+    /// Times of the first untaken header and of its parent, seconds, if it is not the later of them.
+    pub(super) not_later: Option<(u64, u64)>,
     untaken: Option<Since>,
     finality: Option<Since>,
 }
@@ -39,6 +41,7 @@ impl Waits {
             patience: Duration::from_millis(slot_ms),
             catching_up: None,
             held_back: None,
+            not_later: None,
             untaken: None,
             finality: None,
         }
@@ -50,6 +53,7 @@ impl Waits {
             patience: self.patience,
             catching_up: None,
             held_back: None,
+            not_later: None,
             untaken: None,
             finality: None,
         };
@@ -81,7 +85,14 @@ impl Waits {
             .filter(long)
             .map(|Since { block, .. }| {
                 let L1Ref { number, hash } = block;
-                format!("header {number} ({hash}) is told and not yet certified by a quorum")
+                match self.not_later {
+                    Some((time, parent)) => format!(
+                        "header {number} ({hash}) has time {time} s and its parent {parent} s: the chain takes only what is later than its parent"
+                    ),
+                    None => format!(
+                        "header {number} ({hash}) is told and not yet certified by a quorum"
+                    ),
+                }
             });
         let finality = self
             .finality

@@ -154,6 +154,7 @@ impl Walker {
         }
         let lowest = self.lowest_untaken(reached, &tip);
         self.waits.untaken(lowest);
+        self.waits.not_later = lowest.and_then(|block| self.known(&tip).not_later(block));
         if let Some(finalized) = &said.finalized {
             if !self.tell_final(at, finalized, reached, &tip).await? {
                 return Ok(Followed::Over);
@@ -225,7 +226,8 @@ impl Walker {
             if told.await.is_err() {
                 return Ok(Stepped::Over);
             }
-            self.told.insert(header.block, header.parent);
+            self.told
+                .insert(header.block, header.parent, header.timestamp);
         }
         Ok(Stepped::To(target.block))
     }
