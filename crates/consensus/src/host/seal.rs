@@ -57,7 +57,7 @@ fn sync(directory: &Path) -> io::Result<()> {
 }
 
 /// A hash over names, lengths and contents of all files of the journal: those in folders whose
-/// names start with `journal`.
+/// names start with `journal`. Where the data directory stands is no part of it: it may be moved.
 fn digest(directory: &Path, journal: &str) -> io::Result<B256> {
     let mut all = Vec::new();
     for folder in sorted(directory)? {
@@ -65,8 +65,9 @@ fn digest(directory: &Path, journal: &str) -> io::Result<B256> {
         if !name.starts_with(journal.as_bytes()) {
             continue;
         }
+        all.extend_from_slice(keccak256(name).as_slice());
         for file in sorted(&folder)? {
-            let name = file.as_os_str().as_encoded_bytes();
+            let name = file.file_name().unwrap_or_default().as_encoded_bytes();
             all.extend_from_slice(keccak256(name).as_slice());
             all.extend_from_slice(keccak256(fs::read(&file)?).as_slice());
         }
@@ -128,6 +129,15 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn a_directory_that_was_moved_is_taken() {
+        let (directory, folder) = stopped();
+        let moved = tempfile::tempdir().unwrap();
+        fs::rename(folder, moved.path().join("node-simplex-0")).unwrap();
+        fs::rename(directory.path().join(FILE), moved.path().join(FILE)).unwrap();
+        break_seal(moved.path(), JOURNAL).unwrap();
     }
 
     #[test]
